@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the verbs of shmstatectl share: options, exit codes, messages. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "discover/select.h"
+#include "model/state.h"
+#include "util/parse.h"
+#include "util/util.h"
+
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_INCOMPLETE = 3, /* an answer was given, but something could not be determined */
+};
+
+enum json_mode {
+	JSON_OFF,
+	JSON_SHORT,
+	JSON_PRETTY,
+};
+
+enum output_format {
+	FORMAT_TABLE,
+	FORMAT_JSON,
+	FORMAT_CSV,
+	FORMAT_BITMAP, /* dump only */
+	FORMAT_RAW,    /* pagemap only */
+};
+
+/* The command line, checked. Strings are borrowed from argv. */
+struct options {
+	struct selector selector;
+	uint32_t kinds; /* bits of enum object_kind; 0: all */
+	const char *sort;
+	bool reverse;
+	const char *columns; /* NULL: the verb's own choice */
+	bool bytes;
+	bool have_states;
+	page_state_mask states; /* all if not given */
+	const char *range;      /* parsed by the verb, which knows pages or addresses */
+	enum output_format format;
+	const char *write_file;
+	enum json_mode json;
+	bool no_legend;
+	bool no_pager;
+};
+
+/* Prints one line to stderr and returns the code. */
+int failed(const char *format, ...) _printf_(1, 2);
+int usage_error(const char *format, ...) _printf_(1, 2);
+int incomplete(const char *format, ...) _printf_(1, 2);
+/* A line to stderr that changes no exit code. */
+void note(const char *format, ...) _printf_(1, 2);
+
+/* The verbs. Each returns an exit code. */
+int verb_list(const struct options *options);
+int verb_dump(const struct options *options);
+int verb_show(const struct options *options);
+int verb_pagemap(const struct options *options);
+int verb_capabilities(const struct options *options);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/bitmap.h"
+#include "ctl/json.h"
+#include "ctl/query.h"
+#include "ctl/summary.h"
+#include "ctl/table.h"
+#include "ctl/terminal.h"
+#include "ctl/text.h"
+
+static struct cell cell_first(const void *row)
+{
+	return cell_number(((const struct extent *)row)->first);
+}
+
+static struct cell cell_count(const void *row)
+{
+	return cell_number(((const struct extent *)row)->count);
+}
+
+static struct cell cell_state(const void *row)
+{
+	return cell_text(page_state_to_string(((const struct extent *)row)->state));
+}
+
+/* Fixed widths: extents are printed as they come, however many. */
+static const struct column columns[] = {
+	{"FIRST", "first", true, false, 12, cell_first},
+	{"COUNT", "count", true, false, 12, cell_count},
+	{"STATE", "state", false, false, 10, cell_state},
+};
+
+static bool is_asked(const struct options *o, const struct extent *e)
+{
+	return o->states & PAGE_STATE_BIT(e->state);
+}
+
+static void print_table(const struct options *o, const struct table *t, const struct object *object,
+                        const struct snapshot *s)
+{
+	if (!o->no_legend) {
+		summary_print(object, s, o->bytes);
+		putchar('\n');
+		table_print_header(t);
+	}
+	for (size_t i = 0; i < s->extents.n_items; i++)
+		if (is_asked(o, &s->extents.items[i]))
+			table_print_row(t, &s->extents.items[i]);
+}
+
+static void print_csv(const struct options *o, const struct table *t, const struct snapshot *s)
+{
+	if (!o->no_legend)
+		csv_print_header(t);
+	for (size_t i = 0; i < s->extents.n_items; i++)
+		if (is_asked(o, &s->extents.items[i]))
+			csv_print_row(t, &s->extents.items[i]);
+}
+
+static void print_json(const struct options *o, const struct table *t, const struct object *object,
+                       const struct snapshot *s)
+{
+	struct json_object *j = json_of_object(object);
+	struct json_stream stream;
+
+	json_add_snapshot(j, s, o->states);
+	json_stream_open(&stream, o->json, j, "extents");
+	for (size_t i = 0; i < s->extents.n_items; i++)
+		if (is_asked(o, &s->extents.items[i]))
+			json_stream_item(&stream, table_json_row(t, o, &s->extents.items[i]));
+	json_stream_close(&stream);
+}
+
+static int print(const struct options *o, const struct table *t, const struct object *object,
+                 const struct snapshot *s)
+{
+	switch (o->format) {
+	case FORMAT_TABLE:
+		pager_open(o->no_pager);
+		print_table(o, t, object, s);
+		break;
+	case FORMAT_JSON:
+		pager_open(o->no_pager);
+		print_json(o, t, object, s);
+		break;
+	case FORMAT_CSV:
+		pager_open(o->no_pager);
+		print_csv(o, t, s);
+		break;
+	case FORMAT_BITMAP:
+		return bitmap_print(s, o->states);
+	case FORMAT_RAW:
+		break; /* not for dump: options_parse() refuses it */
+	}
+	return 0;
+}
+
+/* A range that lies beyond the object in whole or in part names pages that do not exist. */
+static int check_range(const struct options *o, const struct page_range *range,
+                       const struct snapshot *s)
+{
+	uint64_t pages = size_to_pages(s->size, s->page_size);
+
+	if (o->range && range->first + range->count > pages)
+		return failed("--range=%s: the object has %" PRIu64 " pages", o->range, pages);
+	return 0;
+}
+
+int verb_dump(const struct options *o)
+{
+	_cleanup_(query_done) struct query q = QUERY_NONE;
+	_cleanup_(snapshot_done) struct snapshot s = {0};
+	struct page_range range = PROBE_ALL;
+	const struct object *object;
+	char id[OBJECT_ID_MAX];
+	struct table t;
+	int r = table_init(&t, columns, ARRAY_SIZE(columns), o);
+
+	if (r != 0)
+		return r;
+	if (o->range && parse_page_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
+		return usage_error("--range=%s: expected FIRST+COUNT or FIRST-LAST, in pages or in "
+		                   "bytes with K, M, G or T",
+		                   o->range);
+	r = query_open(&q, o, false);
+	if (r != 0)
+		return r;
+	object = query_one(&q, "dump");
+	if (!object)
+		return EXIT_FAILED;
+	r = inspect_object(&q.discovery, object, range, &s);
+	if (r < 0)
+		return failed("%s: %s", query_object_id(object, id), text_error(r));
+	r = check_range(o, &range, &s);
+	if (r == 0)
+		r = print(o, &t, object, &s);
+	return r != 0 ? r : query_report_snapshot(&s, o->states);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/json.h"
+#include "ctl/query.h"
+#include "ctl/text.h"
+
+static struct json_object *new_number(uint64_t n)
+{
+	return json_object_new_int64((int64_t)n);
+}
+
+struct json_object *json_of_object(const struct object *o)
+{
+	struct json_object *j = json_object_new_object();
+	_cleanup_free_ char *name = o->name ? text_escape(o->name) : NULL;
+	char id[OBJECT_ID_MAX];
+
+	json_object_object_add(j, "object", json_object_new_string(query_object_id(o, id)));
+	json_object_object_add(j, "kind", json_object_new_string(object_kind_to_string(o->kind)));
+	json_object_object_add(j, "name", name ? json_object_new_string(name) : NULL);
+	json_object_object_add(j, "deleted", json_object_new_boolean(o->deleted));
+	json_object_object_add(j, "size", o->have_size ? new_number(o->size) : NULL);
+	json_object_object_add(j, "pageSize", new_number(o->page_size));
+	json_object_object_add(j, "swappable",
+	                       json_object_new_boolean(object_kind_is_swappable(o->kind)));
+	return j;
+}
+
+static struct json_object *json_of_range(const struct snapshot *s)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, "first", new_number(s->first));
+	json_object_object_add(j, "count", new_number(s->count));
+	return j;
+}
+
+static struct json_object *json_of_sources(uint32_t sources)
+{
+	struct json_object *j = json_object_new_array();
+
+	for (unsigned bit = 1; bit <= sources; bit <<= 1)
+		if (sources & bit)
+			json_object_array_add(j, json_object_new_string(probe_source_to_string(
+							 (enum probe_source)bit)));
+	return j;
+}
+
+static struct json_object *json_of_reasons(uint32_t reasons)
+{
+	struct json_object *j = json_object_new_array();
+
+	for (unsigned bit = 1; bit <= reasons; bit <<= 1)
+		if (reasons & bit)
+			json_object_array_add(j, json_object_new_string(snapshot_reason_to_string(
+							 (enum snapshot_reason)bit)));
+	return j;
+}
+
+void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked)
+{
+	struct json_object *counts = json_object_new_object();
+
+	json_object_object_add(to, "size", new_number(s->size));
+	json_object_object_add(to, "range", json_of_range(s));
+	json_object_object_add(to, "probe", json_object_new_string(s->probe));
+	json_object_object_add(to, "interfaces", json_of_sources(s->sources));
+	json_object_object_add(to, "stable", json_object_new_boolean(s->stable));
+	json_object_object_add(to, "movedPages", new_number(s->moved));
+	json_object_object_add(to, "incomplete",
+	                       json_object_new_boolean(snapshot_is_incomplete(s, asked)));
+	json_object_object_add(to, "reasons", json_of_reasons(s->reasons));
+	for (int i = 0; i < PAGE_STATE_MAX; i++)
+		json_object_object_add(counts, page_state_to_string((enum page_state)i),
+		                       new_number(s->counts[i]));
+	json_object_object_add(to, "counts", counts);
+}
+
+static int flags_of(enum json_mode mode)
+{
+	return JSON_C_TO_STRING_NOSLASHESCAPE |
+	       (mode == JSON_PRETTY ? JSON_C_TO_STRING_PRETTY : JSON_C_TO_STRING_PLAIN);
+}
+
+void json_stream_open(struct json_stream *s, enum json_mode mode, struct json_object *object,
+                      const char *array_key)
+{
+	const char *text;
+
+	s->flags = flags_of(mode);
+	s->any = false;
+	/* With an empty array as the last field, the text ends in "[" + something + "]}". */
+	json_object_object_add(object, array_key, json_object_new_array());
+	text = json_object_to_json_string_ext(object, s->flags);
+	fwrite(text, 1, (size_t)(strrchr(text, '[') + 1 - text), stdout);
+	json_object_put(object);
+}
+
+void json_stream_item(struct json_stream *s, struct json_object *item)
+{
+	bool pretty = s->flags & JSON_C_TO_STRING_PRETTY;
+
+	if (s->any)
+		putchar(',');
+	if (pretty)
+		fputs("\n    ", stdout);
+	/* One item a line reads better than a field a line. */
+	fputs(json_object_to_json_string_ext(item, s->flags & ~JSON_C_TO_STRING_PRETTY), stdout);
+	json_object_put(item);
+	s->any = true;
+}
+
+void json_stream_close(struct json_stream *s)
+{
+	fputs(s->flags & JSON_C_TO_STRING_PRETTY ? "\n  ]\n}\n" : "]}\n", stdout);
+}
+
+void json_print(enum json_mode mode, struct json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, flags_of(mode)));
+	json_object_put(object);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* From the command line to objects, and from an object to its snapshot. */
+
+#include "ctl/ctl.h"
+#include "model/snapshot.h"
+#include "view/inspect.h"
+
+/* What a verb works on. Starts all zero but discovery.proc_fd = -1: QUERY_NONE. */
+struct query {
+	struct kcaps caps;
+	struct discovery discovery;
+	struct object **objects; /* those that the selector matches */
+	int n_objects;
+};
+
+#define QUERY_NONE ((struct query){.discovery = {.proc_fd = -1}})
+
+void query_done(struct query *q);
+
+/*
+ * Discovers and selects. all_processes: look at every process even if the selector names one.
+ * Returns 0, or an exit code after a message.
+ */
+int query_open(struct query *q, const struct options *o, bool all_processes);
+
+/* The one object that the selector means, or NULL after a message that lists what it matches. */
+struct object *query_one(const struct query *q, const char *verb);
+
+/* What could not be read while discovering is said on stderr. Returns EXIT_INCOMPLETE if anything. */
+int query_report_denied(const struct query *q);
+
+/* "00:01:25", with the generation where the number alone is not unique. buf: OBJECT_ID_MAX. */
+const char *query_object_id(const struct object *o, char *buf);
+
+/* Says on stderr why the pages asked for are not all known, and that some moved. Exit code. */
+int query_report_snapshot(const struct snapshot *s, page_state_mask asked);

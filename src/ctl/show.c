@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ctl/json.h"
+#include "ctl/query.h"
+#include "ctl/summary.h"
+#include "ctl/terminal.h"
+#include "ctl/text.h"
+
+static void print_counts(const struct snapshot *s, bool bytes)
+{
+	printf("\n%12s %12s %8s\n", "STATE", "PAGES", "SIZE");
+	for (int i = 0; i < PAGE_STATE_MAX; i++) {
+		char size[TEXT_SIZE_MAX];
+
+		/* The four that everybody asks for are shown even when there are none. */
+		if (s->counts[i] == 0 && i != PAGE_HOLE && i != PAGE_PRESENT &&
+		    i != PAGE_SWAP_CACHE && i != PAGE_SWAPPED)
+			continue;
+		printf("%12s %12" PRIu64 " %8s\n", page_state_to_string((enum page_state)i),
+		       s->counts[i], text_size(s->counts[i] * s->page_size, bytes, size));
+	}
+}
+
+static void print_processes(const struct object *o)
+{
+	if (o->n_holders > 0)
+		printf("\n%12s %12s\n", "HOLDER", "FD");
+	for (size_t i = 0; i < o->n_holders; i++)
+		printf("%12d %12d\n", (int)o->holders[i].pid, o->holders[i].fd);
+	if (o->n_mappers > 0)
+		printf("\n%12s %12s %-33s %s\n", "MAPPER", "OFFSET", "ADDRESS", "SHARING");
+	for (size_t i = 0; i < o->n_mappers; i++) {
+		const struct object_mapper *m = &o->mappers[i];
+		char range[40];
+
+		snprintf(range, sizeof(range), "%" PRIx64 "-%" PRIx64, m->start, m->end);
+		printf("%12d %12" PRIu64 " %-33s %s\n", (int)m->pid, m->offset, range,
+		       m->shared ? "shared" : "private");
+	}
+}
+
+static struct json_object *json_of_holders(const struct object *o)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < o->n_holders; i++) {
+		struct json_object *j = json_object_new_object();
+
+		json_object_object_add(j, "pid", json_object_new_int(o->holders[i].pid));
+		json_object_object_add(j, "fd", json_object_new_int(o->holders[i].fd));
+		json_object_array_add(array, j);
+	}
+	return array;
+}
+
+static struct json_object *json_of_mappers(const struct object *o)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < o->n_mappers; i++) {
+		const struct object_mapper *m = &o->mappers[i];
+		struct json_object *j = json_object_new_object();
+
+		json_object_object_add(j, "pid", json_object_new_int(m->pid));
+		json_object_object_add(j, "start", json_object_new_int64((int64_t)m->start));
+		json_object_object_add(j, "end", json_object_new_int64((int64_t)m->end));
+		json_object_object_add(j, "offset", json_object_new_int64((int64_t)m->offset));
+		json_object_object_add(j, "sharing",
+		                       json_object_new_string(m->shared ? "shared" : "private"));
+		json_object_array_add(array, j);
+	}
+	return array;
+}
+
+static void print_json(const struct options *o, const struct object *object,
+                       const struct snapshot *s, int error)
+{
+	struct json_object *j = json_of_object(object);
+
+	if (error == 0)
+		json_add_snapshot(j, s, o->states);
+	else
+		json_object_object_add(j, "counts", NULL);
+	json_object_object_add(j, "reason",
+	                       error ? json_object_new_string(text_error(error)) : NULL);
+	json_object_object_add(j, "holders", json_of_holders(object));
+	json_object_object_add(j, "mappers", json_of_mappers(object));
+	json_print(o->json, j);
+}
+
+static void print_text(const struct options *o, const struct object *object,
+                       const struct snapshot *s, int error)
+{
+	summary_print(object, error ? NULL : s, o->bytes);
+	if (error)
+		printf("   States: none (%s)\n", text_error(error));
+	else
+		print_counts(s, o->bytes);
+	print_processes(object);
+}
+
+int verb_show(const struct options *o)
+{
+	_cleanup_(query_done) struct query q = QUERY_NONE;
+	_cleanup_(snapshot_done) struct snapshot s = {0};
+	const struct object *object;
+	int error, r = query_open(&q, o, true);
+	char id[OBJECT_ID_MAX];
+
+	if (r != 0)
+		return r;
+	object = query_one(&q, "show");
+	if (!object)
+		return EXIT_FAILED;
+	/* Memory that cannot be swapped has no states, and is shown without. */
+	error = inspect_object(&q.discovery, object, PROBE_ALL, &s);
+	if (error < 0 && error != -EOPNOTSUPP)
+		return failed("%s: %s", query_object_id(object, id), text_error(error));
+	pager_open(o->no_pager);
+	if (o->format == FORMAT_JSON)
+		print_json(o, object, &s, error);
+	else
+		print_text(o, object, &s, error);
+	r = error ? 0 : query_report_snapshot(&s, o->states);
+	return r != 0 ? r : query_report_denied(&q);
+}

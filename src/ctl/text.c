@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/text.h"
+
+/* Length of the UTF-8 sequence at s if it is well-formed and printable, else 0. */
+static size_t utf8_length(const unsigned char *s)
+{
+	static const struct {
+		unsigned char mask, lead;
+		size_t length;
+		uint32_t least;
+	} forms[] = {{0x80, 0x00, 1, 0x20}, {0xe0, 0xc0, 2, 0xa0}, {0xf0, 0xe0, 3, 0x800},
+	             {0xf8, 0xf0, 4, 0x10000}};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		uint32_t c = s[0] & (unsigned char)~forms[i].mask;
+
+		if ((s[0] & forms[i].mask) != forms[i].lead)
+			continue;
+		for (size_t k = 1; k < forms[i].length; k++) {
+			if ((s[k] & 0xc0) != 0x80)
+				return 0;
+			c = c << 6 | (s[k] & 0x3f);
+		}
+		if (c < forms[i].least || c == 0x7f || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+			return 0;
+		return forms[i].length;
+	}
+	return 0;
+}
+
+char *text_escape(const char *s)
+{
+	char *escaped = malloc(4 * strlen(s) + 1), *to = escaped;
+
+	if (!escaped)
+		return NULL;
+	while (*s) {
+		size_t n = utf8_length((const unsigned char *)s);
+
+		if (n > 0) {
+			to = mempcpy(to, s, n);
+			s += n;
+		} else {
+			to += sprintf(to, "\\x%02x", (unsigned char)*s++);
+		}
+	}
+	*to = '\0';
+	return escaped;
+}
+
+const char *text_size(uint64_t bytes, bool exact, char *buf)
+{
+	static const char units[] = "BKMGTPE";
+	unsigned unit = 0;
+	uint64_t whole = bytes;
+
+	while (whole >= 1024 && unit < sizeof(units) - 2) {
+		whole >>= 10;
+		unit++;
+	}
+	if (exact) {
+		snprintf(buf, TEXT_SIZE_MAX, "%llu", (unsigned long long)bytes);
+	} else if (unit == 0) {
+		snprintf(buf, TEXT_SIZE_MAX, "%llu%s", (unsigned long long)bytes, bytes ? "B" : "");
+	} else {
+		uint64_t tenths = (bytes >> (10 * (unit - 1))) % 1024 * 10 / 1024;
+
+		if (tenths == 0 || whole >= 100)
+			snprintf(buf, TEXT_SIZE_MAX, "%llu%c", (unsigned long long)whole,
+			         units[unit]);
+		else
+			snprintf(buf, TEXT_SIZE_MAX, "%llu.%llu%c", (unsigned long long)whole,
+			         (unsigned long long)tenths, units[unit]);
+	}
+	return buf;
+}
+
+const char *text_error(int error)
+{
+	switch (error) {
+	case -EACCES:
+		return "permission denied";
+	case -EPERM:
+		return "permission denied: to this user the kernel would call every page resident "
+		       "(it takes write permission on the object, or CAP_FOWNER)";
+	case -ENOENT:
+		return "it has gone";
+	case -ESRCH:
+		return "no such process";
+	case -EOPNOTSUPP:
+		return "memory of this kind is never swapped and has no page states";
+	}
+	return strerror(-error);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Words and numbers for people. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A name with everything that is not printable UTF-8 as \xHH, so that a name that somebody chose
+ * cannot move the cursor or break a line. The caller frees it; NULL if memory is short.
+ */
+char *text_escape(const char *s);
+
+#define TEXT_SIZE_MAX 24
+
+/* 1536 -> "1.5K"; exact bytes if bytes is set. buf: TEXT_SIZE_MAX bytes. */
+const char *text_size(uint64_t bytes, bool exact, char *buf);
+
+/* What a negative errno of our library says, for a message. */
+const char *text_error(int error);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Which shared memory objects exist, who holds and who maps them: out of /proc/PID/fd, maps and
+ * map_files of all processes, and the list of SysV segments. Nothing is opened (but by O_PATH).
+ *
+ * Not seen: objects that no process holds or maps any more except through the kernel (a descriptor
+ * on its way through a socket, io_uring's fixed files), and tmpfs files that nobody has open.
+ */
+
+#include "discover/device.h"
+#include "model/object.h"
+#include "probe/kcaps.h"
+
+struct discovery {
+	const struct kcaps *caps;
+	int proc_fd; /* directory that stands for /proc */
+	struct device_cache devices;
+	void *tree; /* tsearch(3) of struct object by DEV:INO; twins hang on the first */
+	struct object **objects;
+	size_t n_objects, n_objects_allocated;
+	unsigned n_denied_processes; /* could not be read for want of privilege */
+	unsigned n_denied_mappings;  /* likewise: mappings not known to be shared memory or not */
+};
+
+void discovery_done(struct discovery *d);
+
+/*
+ * Looks at one process, or at all and the SysV segments if pid is 0. proc: the path of /proc, or of
+ * a captured tree. Returns 0, -ESRCH (pid is no process), or another negative errno. Processes that
+ * exit meanwhile are no error.
+ */
+int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret);
+
+/* What one look at one descriptor or mapping shows. Strings are borrowed. */
+struct sighting {
+	struct object_id id;
+	enum object_kind kind;
+	const char *link; /* text of the link, or path in maps */
+	bool have_size;
+	uint64_t size;
+	bool deleted;
+	uint64_t page_size;
+};
+
+/* The object that was sighted, made if it is new. Owned by the discovery. 0 or a negative errno. */
+int discovery_note(struct discovery *d, const struct sighting *s, struct object **ret);
+
+/* The parts; each notes what it sees. Return 0 or a negative errno. */
+int discover_process(struct discovery *d, pid_t pid);
+int discover_sysv(struct discovery *d);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The answer to "in which state is each page?": what serve/ and ctl/ print. No system calls. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/extent.h"
+
+/* Why an answer is less than exact. A set of bits. */
+enum snapshot_reason {
+	SNAPSHOT_NO_CACHESTAT = 1 << 0,      /* present and swap_cache not told apart: in_core */
+	SNAPSHOT_ALLOCATED_UNPLACED = 1 << 1, /* no cachestat, and some hole is an allocated page */
+	SNAPSHOT_POISON_UNPLACED = 1 << 2,   /* some swap entry is poison, not known which */
+	SNAPSHOT_POISON_UNCHECKED = 1 << 3,  /* no /proc/self/smaps: poison not excluded */
+	SNAPSHOT_KEPT_MOVING = 1 << 4,       /* the kernel's interfaces contradicted each other */
+};
+
+/* Which kernel interfaces the states come from. A set of bits. */
+enum probe_source {
+	SOURCE_SEEK = 1 << 0,
+	SOURCE_MINCORE = 1 << 1,
+	SOURCE_CACHESTAT = 1 << 2,
+	SOURCE_PAGEMAP = 1 << 3,
+	SOURCE_ACCOUNTING = 1 << 4, /* st_blocks and smaps of a mapping of our own */
+};
+
+/* Owns extents. An all-zero snapshot is an empty one. */
+struct snapshot {
+	uint64_t page_size; /* bytes */
+	uint64_t size;      /* of the object, bytes, when the last look began */
+	uint64_t first;     /* pages: what was asked for, cropped to the object */
+	uint64_t count;
+	const char *probe; /* static name */
+	uint32_t sources;  /* enum probe_source bits */
+	uint32_t reasons;  /* enum snapshot_reason bits */
+	bool stable;       /* a second look at what could have changed agreed */
+	uint64_t moved;    /* pages that did not; 0 if stable */
+	uint64_t counts[PAGE_STATE_MAX];
+	struct extent_list extents; /* sums up to count pages */
+};
+
+void snapshot_done(struct snapshot *s);
+
+/* How many pages an object of this size has. */
+uint64_t size_to_pages(uint64_t size, uint64_t page_size);
+
+/* One line for a person, for one single bit; never NULL. */
+const char *snapshot_reason_to_string(enum snapshot_reason reason);
+/* "seek", "mincore", ... for one single bit; never NULL. */
+const char *probe_source_to_string(enum probe_source source);
+
+/*
+ * True when the pages in these states cannot be named in full: some page is unknown, or is in_core
+ * while only one of present and swap_cache was asked for.
+ */
+bool snapshot_is_incomplete(const struct snapshot *s, page_state_mask asked);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The question "in which state is each page of this object?", and the probes that answer it.
+ * A probe reads: it faults nothing in, touches no page, and keeps neither descriptor nor mapping.
+ */
+
+#include <sys/types.h>
+
+#include "model/snapshot.h"
+#include "probe/kcaps.h"
+#include "util/parse.h"
+
+/* Where a process maps a part of the object: a second witness for "present". */
+struct probe_witness {
+	pid_t pid;
+	uint64_t page;   /* of the address space */
+	uint64_t first;  /* page of the object that lies there */
+	uint64_t count;  /* pages */
+};
+
+struct probe_request {
+	int fd; /* of the object, borrowed; open for reading is enough */
+	const struct kcaps *caps;
+	struct page_range range; /* pages; what lies beyond the object is cropped */
+	const struct probe_witness *witnesses; /* shared mappings only; may be none */
+	size_t n_witnesses;
+};
+
+/* The whole object, however large. */
+#define PROBE_ALL ((struct page_range){.first = 0, .count = UINT64_MAX})
+
+/*
+ * Answers by lseek, mincore, cachestat, pagemap and the kernel's accounting alone.
+ * Returns 0 and fills *ret (the caller calls snapshot_done), -EPERM when the kernel would lie about
+ * residency to this caller, or another negative errno.
+ */
+int probe_portable(const struct probe_request *request, struct snapshot *ret);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * How many swap entries an object holds, out of /proc/self/smaps of a mapping of our own, that is
+ * made for the question and gone after it. The kernel keeps the number for a whole object (it
+ * leaves out poison), and counts the slots for a part of one (that counts poison too).
+ */
+
+#include <stdint.h>
+
+/* Swap entries of the whole object, O(1). pages: all of the object's. Returns 0 or a negative errno. */
+int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret);
+
+/*
+ * Swap entries and poisoned entries, by looking at every slot (about 13 ns an entry). It takes two
+ * mappings, since only one of less than the whole makes the kernel look: border (0 < border < pages)
+ * is where to cut, and it must not cut a large folio's entry in two.
+ * Returns 0 or a negative errno. If the object holds no swap entry at all the kernel does not look,
+ * and poison is not counted either: the answer is 0.
+ */
+int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret);

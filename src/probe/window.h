@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A window: some hundred pages, on which the interfaces are asked together, so that each kind of
+ * page costs as few and as cheap calls as it allows.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "classify/classify.h"
+#include "probe/kcaps.h"
+#include "probe/mincore.h"
+
+/* The largest folio, so that a window never holds a part of one. */
+#define WINDOW_PAGES 512
+
+/* What a look may take for granted, or must not. A set of bits. */
+enum window_mode {
+	WINDOW_THOROUGH = 1 << 0,      /* ask every interface about every page */
+	WINDOW_NEVER_SWAPPED = 1 << 1, /* the object has no swap entry: data is a folio */
+	WINDOW_ASSUME_DATA = 1 << 2,   /* data was not looked up but assumed, to be proved */
+};
+
+/* What the windows of one look share. */
+struct window_probe {
+	int fd; /* borrowed */
+	const struct kcaps *caps;
+	struct mincore_map map;
+	uint32_t mode;
+	bool expect_folios; /* guess for the next window: what the last one ended with */
+	uint64_t proved_end; /* WINDOW_ASSUME_DATA: from some page before it on, there is data */
+	bool disproved;     /* WINDOW_ASSUME_DATA was wrong */
+	uint32_t sources;   /* enum probe_source: what was asked so far */
+};
+
+struct window {
+	uint64_t first; /* page of the object */
+	unsigned n;     /* pages, at most WINDOW_PAGES */
+	page_facts facts[WINDOW_PAGES];
+};
+
+/*
+ * Adds to facts (which hold FACT_DATA or FACT_NO_DATA for each page) what it takes to classify.
+ * Pages in core may be left without knowing in which cache (PAGE_IN_CORE) if not thorough.
+ * Returns 0 or a negative errno.
+ */
+int window_probe(struct window_probe *p, struct window *w);

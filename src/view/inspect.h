@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Open, probe, close: the whole way from a discovered object to its snapshot. */
+
+#include "discover/discover.h"
+#include "probe/probe.h"
+
+/*
+ * Probes the range of the object through the ways that the discovery knows. Nothing stays open.
+ * Returns 0 (the caller calls snapshot_done), what object_open() or the probe failed with:
+ * -EOPNOTSUPP (a kind without states), -EACCES (cannot be opened), -EPERM (the kernel would lie),
+ * -ENOENT (gone), or another negative errno.
+ */
+int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
+                   struct snapshot *ret);
