@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/extent.h"
 #include "util/array.h"
@@ -15,6 +16,7 @@ void extent_list_done(struct extent_list *list)
 void extent_list_clear(struct extent_list *list)
 {
 	list->n_items = 0;
+	memset(list->counts, 0, sizeof(list->counts));
 }
 
 int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
@@ -29,6 +31,7 @@ int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
 		return -EINVAL;
 	if (last && last->state == state) {
 		last->count += count;
+		list->counts[state] += count;
 		return 0;
 	}
 	r = ARRAY_RESERVE(&list->items, &list->n_allocated, list->n_items);
@@ -36,13 +39,33 @@ int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
 		return r;
 	list->items[list->n_items++] =
 		(struct extent){.first = first, .count = count, .state = state};
+	list->counts[state] += count;
 	return 0;
 }
 
-void extent_list_count(const struct extent_list *list, uint64_t counts[PAGE_STATE_MAX])
+void extent_list_set_state(struct extent_list *list, page_state_mask mask, enum page_state state)
 {
-	for (size_t i = 0; i < list->n_items; i++)
-		counts[list->items[i].state] += list->items[i].count;
+	struct extent_list joined = {.items = list->items, .n_allocated = list->n_allocated};
+
+	/* In place: what is written never overtakes what is read, and so never has to grow. */
+	for (size_t i = 0; i < list->n_items; i++) {
+		struct extent e = list->items[i];
+
+		if (mask & PAGE_STATE_BIT(e.state))
+			e.state = state;
+		extent_list_append(&joined, e.first, e.count, e.state);
+	}
+	*list = joined;
+}
+
+uint64_t extent_list_pages(const struct extent_list *list, page_state_mask mask)
+{
+	uint64_t pages = 0;
+
+	for (int i = 0; i < PAGE_STATE_MAX; i++)
+		if (mask & PAGE_STATE_BIT(i))
+			pages += list->counts[i];
+	return pages;
 }
 
 static uint64_t list_first(const struct extent_list *list)
@@ -52,11 +75,7 @@ static uint64_t list_first(const struct extent_list *list)
 
 static uint64_t list_pages(const struct extent_list *list)
 {
-	uint64_t pages = 0;
-
-	for (size_t i = 0; i < list->n_items; i++)
-		pages += list->items[i].count;
-	return pages;
+	return extent_list_pages(list, ~(page_state_mask)0);
 }
 
 uint64_t extent_list_difference(const struct extent_list *a, const struct extent_list *b)

@@ -22,6 +22,7 @@ struct extent_list {
 	struct extent *items;
 	size_t n_items;
 	size_t n_allocated;
+	uint64_t counts[PAGE_STATE_MAX]; /* pages in each state */
 };
 
 void extent_list_done(struct extent_list *list);
@@ -37,8 +38,11 @@ void extent_list_clear(struct extent_list *list);
 int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
                        enum page_state state);
 
-/* Adds the pages of each state to counts. */
-void extent_list_count(const struct extent_list *list, uint64_t counts[PAGE_STATE_MAX]);
+/* Puts all pages in the states of the mask into one state, and joins what then belongs together. */
+void extent_list_set_state(struct extent_list *list, page_state_mask mask, enum page_state state);
+
+/* Pages in any of the states. */
+uint64_t extent_list_pages(const struct extent_list *list, page_state_mask mask);
 
 /*
  * How many pages differ between the two. A page that only one of them covers differs.

@@ -7,27 +7,29 @@
 #include "probe/slots.h"
 #include "util/util.h"
 
-/* A pass under way. run is what SEEK last said of the pages at and behind the position. */
+/* A pass under way. */
 struct pass {
 	struct window_probe *probe;
 	uint64_t end;
-	struct seek_run run;
 	struct extent_list *extents;
 };
 
-/* The run that holds page at. Long runs are asked for once, not once a window. */
+/*
+ * Makes probe->run the run that holds page at. The kernel goes on to the run's very end, however
+ * far: so it is asked once a run, not once a window.
+ */
 static int pass_seek(struct pass *s, uint64_t at)
 {
 	struct window_probe *p = s->probe;
 
-	if (at < s->run.end)
+	if (at >= p->run.first && at < p->run.end)
 		return 0;
 	if (p->mode & WINDOW_ASSUME_DATA) {
-		s->run = (struct seek_run){.first = at, .end = s->end, .data = true};
+		p->run = (struct seek_run){.first = at, .end = s->end, .data = true};
 		return 0;
 	}
 	p->sources |= SOURCE_SEEK;
-	return seek_next(p->fd, p->caps->page_size, at, s->end, &s->run);
+	return seek_next(p->fd, p->caps->page_size, at, UINT64_MAX, &p->run);
 }
 
 /*
@@ -83,18 +85,21 @@ static int window_fill(struct pass *s, uint64_t first, struct window *w)
 	uint64_t border = MIN(s->end, (first / WINDOW_PAGES + 1) * WINDOW_PAGES), at = first;
 
 	w->first = first;
-	w->n = 0;
+	w->n = w->n_data = w->n_out = 0;
+	w->all_folios = false;
+	memset(w->facts, 0, sizeof(w->facts));
 	while (at < border) {
 		uint64_t end;
 		int r = pass_seek(s, at);
 
 		if (r < 0)
 			return r;
-		end = MIN(s->run.end, border);
-		if (!s->run.data && end == border)
+		end = MIN(s->probe->run.end, border);
+		if (!s->probe->run.data && end == border)
 			break;
-		memset(w->facts + w->n, s->run.data ? FACT_DATA : FACT_NO_DATA, end - at);
+		memset(w->facts + w->n, s->probe->run.data ? FACT_DATA : FACT_NO_DATA, end - at);
 		w->n += (unsigned)(end - at);
+		w->n_data += s->probe->run.data ? (unsigned)(end - at) : 0;
 		at = end;
 	}
 	return 0;
@@ -102,10 +107,12 @@ static int window_fill(struct pass *s, uint64_t first, struct window *w)
 
 static int window_append(struct pass *s, const struct window *w)
 {
+	/* Mostly all pages are alike, and memcmp() sees that faster than a loop. */
+	bool uniform = memcmp(w->facts, w->facts + 1, w->n - 1) == 0;
 	unsigned start = 0;
 
 	while (start < w->n) {
-		unsigned i = start + 1;
+		unsigned i = uniform ? w->n : start + 1;
 		int r;
 
 		while (i < w->n && w->facts[i] == w->facts[start])
@@ -155,7 +162,7 @@ int look(struct window_probe *p, uint64_t first, uint64_t end, struct extent_lis
 			return r;
 		/* An empty window: the run at its start has no data and crosses its border. */
 		if (next == at) {
-			next = s.run.end;
+			next = MIN(p->run.end, end);
 			r = pass_no_data(&s, at, next);
 		}
 		at = next;

@@ -20,3 +20,9 @@ int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret);
  * and poison is not counted either: the answer is 0.
  */
 int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret);
+
+/*
+ * 1 if no slot of pages [first, first + count) holds a swap entry or poison, 0 if one does or that
+ * cannot be told (the range is the whole object), or a negative errno.
+ */
+int smaps_has_no_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t first, uint64_t count);

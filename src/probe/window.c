@@ -8,21 +8,28 @@
 #include "probe/window.h"
 #include "util/util.h"
 
-/* How many pages have all the facts of one set. */
+/* How many windows of both kinds are counted, rather than left to the accounting. */
+#define MIXED_WINDOWS 8
+
+/*
+ * How many pages have all the facts of one set. (This and the next go over the whole array, whose
+ * rest is 0: a loop of fixed length is one that compilers turn into vector instructions.)
+ */
 static unsigned count_with(const struct window *w, page_facts facts)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < w->n; i++)
+	for (unsigned i = 0; i < WINDOW_PAGES; i++)
 		n += (w->facts[i] & facts) == facts;
 	return n;
 }
 
 static void add_where(struct window *w, page_facts where, page_facts facts)
 {
-	for (unsigned i = 0; i < w->n; i++)
-		if ((w->facts[i] & where) == where)
-			w->facts[i] |= facts;
+	if (where == FACT_NO_DATA && w->n_data == w->n)
+		return;
+	for (unsigned i = 0; i < WINDOW_PAGES; i++)
+		w->facts[i] |= (w->facts[i] & where) == where ? facts : 0;
 }
 
 static int count_slots(struct window_probe *p, const struct window *w, struct slot_counts *ret)
@@ -64,78 +71,65 @@ static int find_slots_where(struct window_probe *p, struct window *w, page_facts
 
 static int add_core_facts(struct window_probe *p, struct window *w)
 {
-	unsigned char vec[WINDOW_PAGES];
+	unsigned char vec[WINDOW_PAGES] = {0};
+	unsigned in_core = 0;
 	int r = mincore_read(&p->map, w->first, w->n, vec);
 
 	if (r < 0)
 		return r;
 	p->sources |= SOURCE_MINCORE;
-	for (unsigned i = 0; i < w->n; i++)
-		w->facts[i] |= vec[i] & 1 ? FACT_IN_CORE : FACT_NOT_IN_CORE;
-	return 0;
-}
+	for (unsigned i = 0; i < WINDOW_PAGES; i++) {
+		page_facts known = w->facts[i] ? 0xff : 0;
 
-/*
- * A folio may never have been written: does the window have data? SEEK_HOLE goes on to the next
- * hole, however far, and so is asked once for all the windows before it.
- */
-static int prove_data(struct window_probe *p, const struct window *w)
-{
-	struct seek_run run;
-	int r;
-
-	if (w->first + w->n <= p->proved_end)
-		return 0;
-	p->sources |= SOURCE_SEEK;
-	r = seek_next(p->fd, p->caps->page_size, w->first, UINT64_MAX, &run);
-	if (r < 0)
-		return r;
-	if (run.data)
-		p->proved_end = run.end;
-	p->disproved |= !run.data || run.end < w->first + w->n;
+		w->facts[i] |= known & (vec[i] & 1 ? FACT_IN_CORE : FACT_NOT_IN_CORE);
+		in_core += vec[i] & 1;
+	}
+	w->n_out = w->n_data == w->n ? w->n - in_core : count_with(w, FACT_DATA | FACT_NOT_IN_CORE);
 	return 0;
 }
 
 /* The cheapest answer where it fits: every page with data is a folio, every other slot empty. */
 static int try_all_folios(struct window_probe *p, struct window *w)
 {
-	unsigned data = count_with(w, FACT_DATA);
 	struct slot_counts n;
 	int r = count_slots(p, w, &n);
 
 	if (r < 0)
 		return r;
-	if (n.folios != data || n.entries != 0)
+	if (n.folios != w->n_data || n.entries != 0)
 		return 0;
-	if (p->mode & WINDOW_ASSUME_DATA) {
-		r = prove_data(p, w);
-		if (r < 0)
-			return r;
-	}
 	add_where(w, FACT_DATA, FACT_FOLIO);
 	add_where(w, FACT_NO_DATA, FACT_EMPTY);
+	w->all_folios = true;
 	return 1;
 }
 
-/* Pages without data: holes, unless the window holds more than the pages with data explain. */
-static int probe_no_data(struct window_probe *p, struct window *w)
+/*
+ * One count of the window's slots tells holes from allocated pages, where the pages with data explain
+ * all that is counted; and that no page in core is a swap entry, where those out of core explain all
+ * swap entries. In a window of both kinds it costs nearly as much as mincore did: after a few such
+ * windows the question is left to the accounting of the whole object.
+ */
+static int explain_by_count(struct window_probe *p, struct window *w)
 {
+	bool mixed = w->n_out > 0 && w->n_out < w->n_data, none = w->n_data < w->n;
 	struct slot_counts n;
 	int r;
 
-	if (count_with(w, FACT_NO_DATA) == 0 || !kcaps_has(p->caps, KCAP_CACHESTAT))
+	if (!kcaps_has(p->caps, KCAP_CACHESTAT))
+		return 0;
+	if (!none && (w->n_out == w->n_data || (mixed && p->n_mixed++ >= MIXED_WINDOWS)))
 		return 0;
 	r = count_slots(p, w, &n);
 	if (r < 0)
 		return r;
-	if (n.folios + n.entries != count_with(w, FACT_DATA)) {
-		r = find_slots_where(p, w, FACT_NO_DATA);
-		return r < 0 ? r : 0;
-	}
+	if (n.folios + n.entries != w->n_data)
+		return none ? find_slots_where(p, w, FACT_NO_DATA) : 0;
 	add_where(w, FACT_NO_DATA, FACT_EMPTY);
-	/* The same counts tell whether any page in core is a swap entry. */
-	if (n.entries == count_with(w, FACT_DATA | FACT_NOT_IN_CORE))
+	if (n.entries == w->n_out) {
 		add_where(w, FACT_DATA | FACT_IN_CORE, FACT_FOLIO);
+		w->all_folios = w->n_out == 0;
+	}
 	return 0;
 }
 
@@ -145,7 +139,7 @@ static int probe_no_data(struct window_probe *p, struct window *w)
  */
 static int probe_thoroughly(struct window_probe *p, struct window *w)
 {
-	unsigned data = count_with(w, FACT_DATA), out, in_core_entries;
+	unsigned in_core_entries;
 	struct slot_counts n;
 	int r;
 
@@ -155,8 +149,7 @@ static int probe_thoroughly(struct window_probe *p, struct window *w)
 	r = count_slots(p, w, &n);
 	if (r < 0)
 		return r;
-	out = count_with(w, FACT_DATA | FACT_NOT_IN_CORE);
-	if (n.entries == out && n.folios == data - out) {
+	if (n.entries == w->n_out && n.folios == w->n_data - w->n_out) {
 		add_where(w, FACT_NO_DATA, FACT_EMPTY);
 		add_where(w, FACT_DATA | FACT_NOT_IN_CORE, FACT_ENTRY);
 		add_where(w, FACT_DATA | FACT_IN_CORE, FACT_FOLIO);
@@ -169,7 +162,7 @@ static int probe_thoroughly(struct window_probe *p, struct window *w)
 	if (r < 0)
 		return r;
 	in_core_entries = count_with(w, FACT_IN_CORE | FACT_ENTRY);
-	if (n.entries == out + in_core_entries) {
+	if (n.entries == w->n_out + in_core_entries) {
 		add_where(w, FACT_DATA | FACT_NOT_IN_CORE, FACT_ENTRY);
 		return 0;
 	}
@@ -182,7 +175,7 @@ static int probe_fast(struct window_probe *p, struct window *w)
 
 	if (p->mode & WINDOW_NEVER_SWAPPED) {
 		add_where(w, FACT_DATA, FACT_FOLIO);
-		return probe_no_data(p, w);
+		return w->n_data < w->n ? explain_by_count(p, w) : 0;
 	}
 	if (p->expect_folios && kcaps_has(p->caps, KCAP_CACHESTAT)) {
 		r = try_all_folios(p, w);
@@ -192,7 +185,7 @@ static int probe_fast(struct window_probe *p, struct window *w)
 	r = add_core_facts(p, w);
 	if (r < 0)
 		return r;
-	return probe_no_data(p, w);
+	return p->mode & WINDOW_ASSUME_DATA ? 0 : explain_by_count(p, w);
 }
 
 int window_probe(struct window_probe *p, struct window *w)
@@ -201,6 +194,7 @@ int window_probe(struct window_probe *p, struct window *w)
 
 	if (r < 0)
 		return r;
-	p->expect_folios = w->facts[w->n - 1] & (FACT_FOLIO | FACT_IN_CORE);
+	/* Folios tend to come in long runs, and where one has been, one call tells of the next. */
+	p->expect_folios = w->all_folios;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "classify/classify.h"
 #include "probe/kcaps.h"
 #include "probe/mincore.h"
+#include "probe/seek.h"
 
 /* The largest folio, so that a window never holds a part of one. */
 #define WINDOW_PAGES 512
@@ -20,7 +21,7 @@
 enum window_mode {
 	WINDOW_THOROUGH = 1 << 0,      /* ask every interface about every page */
 	WINDOW_NEVER_SWAPPED = 1 << 1, /* the object has no swap entry: data is a folio */
-	WINDOW_ASSUME_DATA = 1 << 2,   /* data was not looked up but assumed, to be proved */
+	WINDOW_ASSUME_DATA = 1 << 2,   /* no slot is empty; ask mincore only, the rest is proved later */
 };
 
 /* What the windows of one look share. */
@@ -29,15 +30,18 @@ struct window_probe {
 	const struct kcaps *caps;
 	struct mincore_map map;
 	uint32_t mode;
-	bool expect_folios; /* guess for the next window: what the last one ended with */
-	uint64_t proved_end; /* WINDOW_ASSUME_DATA: from some page before it on, there is data */
-	bool disproved;     /* WINDOW_ASSUME_DATA was wrong */
+	struct seek_run run; /* what SEEK said last; kept from window to window of one look */
+	bool expect_folios; /* guess for the next window: as the last one */
+	unsigned n_mixed;   /* windows with pages in core and out of core, so far */
 	uint32_t sources;   /* enum probe_source: what was asked so far */
 };
 
 struct window {
 	uint64_t first; /* page of the object */
 	unsigned n;     /* pages, at most WINDOW_PAGES */
+	unsigned n_data; /* those with FACT_DATA; all others have FACT_NO_DATA */
+	unsigned n_out;  /* those with FACT_DATA and FACT_NOT_IN_CORE, once mincore was asked */
+	bool all_folios; /* every page with data is known as a folio */
 	page_facts facts[WINDOW_PAGES];
 };
 

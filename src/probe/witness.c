@@ -54,11 +54,9 @@ int resolve_by_witness(const struct probe_request *request, struct extent_list *
                        uint32_t *sources)
 {
 	struct extent_list list = {0};
-	uint64_t counts[PAGE_STATE_MAX] = {0};
 	int r = 0;
 
-	extent_list_count(extents, counts);
-	if (counts[PAGE_IN_CORE] == 0 || request->n_witnesses == 0)
+	if (extents->counts[PAGE_IN_CORE] == 0 || request->n_witnesses == 0)
 		return 0;
 	for (size_t i = 0; i < extents->n_items && r >= 0; i++) {
 		const struct extent *e = &extents->items[i];

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe/look.h"
+#include "probe/portable.h"
+#include "probe/seek.h"
+#include "probe/smaps.h"
+#include "util/util.h"
+
+/* So few extents, or so few for all the pages, are looked at one by one: it takes two calls each. */
+#define FEW_EXTENTS 256
+#define PAGES_PER_EXTENT 16
+
+/* What is guessed or remembered from window to window starts anew with each look. */
+static void begin_look(struct portable *s, uint32_t mode)
+{
+	struct window_probe *p = &s->probe;
+
+	p->mode = mode;
+	p->run = (struct seek_run){0};
+	p->expect_folios = false;
+	p->n_mixed = 0;
+}
+
+int portable_look_in_mode(struct portable *s, uint32_t mode)
+{
+	begin_look(s, mode);
+	extent_list_clear(&s->extents);
+	return look(&s->probe, s->first, s->end, &s->extents);
+}
+
+/* Are the pages in core folios of the object, all of them? 1 if proved, at the cost of a call a run. */
+static int prove_in_core_present(struct portable *s)
+{
+	size_t runs = 0;
+
+	for (size_t i = 0; i < s->extents.n_items; i++) {
+		const struct extent *e = &s->extents.items[i];
+		int r;
+
+		if (e->state != PAGE_IN_CORE)
+			continue;
+		if (++runs > FEW_EXTENTS)
+			return 0;
+		r = smaps_has_no_entries(s->request->fd, s->request->caps->page_size, s->now.pages,
+		                         e->first, e->count);
+		if (r <= 0)
+			return r;
+	}
+	extent_list_set_state(&s->extents, PAGE_STATE_BIT(PAGE_IN_CORE), PAGE_PRESENT);
+	return 1;
+}
+
+/*
+ * Every slot was taken to be full, and mincore alone was asked: out of core was taken for swapped,
+ * but a folio that was never written is out of core too. It holds
+ *   out of core = never written + (swap entries - those in the swap cache).
+ * So if those out of core are as many as the swap entries, and no page in core is one, or every page
+ * has data, then they are the swap entries. 1 if proved.
+ */
+static int prove_full(struct portable *s)
+{
+	int r;
+
+	if (s->now.blocks != s->now.pages ||
+	    pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED)) != s->now.swapped)
+		return 0;
+	r = prove_in_core_present(s);
+	if (r != 0)
+		return r;
+	s->probe.sources |= SOURCE_SEEK;
+	return seek_all_data(s->request->fd, s->request->caps->page_size, s->first, s->end);
+}
+
+/* What a look may take for granted, going by the accounting; 0: nothing. */
+static uint32_t assumable(const struct account *a)
+{
+	if (a->swapped == 0)
+		return WINDOW_NEVER_SWAPPED;
+	return a->blocks == a->pages ? WINDOW_ASSUME_DATA : 0;
+}
+
+/*
+ * A mode that takes something for granted saves most of the time, where the accounting says that it
+ * may hold. Afterwards it must be proved; 1 if it was.
+ */
+static int look_with_assumption(struct portable *s, uint32_t mode)
+{
+	int r;
+
+	s->probe.sources |= SOURCE_ACCOUNTING;
+	r = portable_look_in_mode(s, mode);
+	if (r < 0)
+		return r;
+	r = account_read(s->request->fd, s->request->caps, &s->now);
+	if (r < 0)
+		return r;
+	if (!account_is_whole(&s->now))
+		return 0;
+	if (mode == WINDOW_NEVER_SWAPPED)
+		return s->now.swapped == 0 && occupied(s) == s->now.blocks;
+	return prove_full(s);
+}
+
+int portable_first_look(struct portable *s)
+{
+	bool accounted = s->whole && account_is_whole(&s->now);
+	uint32_t mode = accounted ? assumable(&s->now) : WINDOW_THOROUGH;
+	int r;
+
+	if (mode == 0 || mode == WINDOW_THOROUGH)
+		return portable_look_in_mode(s, mode);
+	r = look_with_assumption(s, mode);
+	/* What the accounting could not settle is better asked for at once. */
+	return r != 0 ? MIN(r, 0) : portable_look_in_mode(s, WINDOW_THOROUGH);
+}
+
+int portable_replace_extents(struct portable *s, page_state_mask mask, portable_replace f)
+{
+	struct extent_list list = {0};
+	int r = 0;
+
+	if (pages_in(s, mask) == 0)
+		return 0;
+	for (size_t i = 0; i < s->extents.n_items && r >= 0; i++) {
+		const struct extent *e = &s->extents.items[i];
+
+		if (mask & PAGE_STATE_BIT(e->state))
+			r = f(s, e, &list);
+		else
+			r = extent_list_append(&list, e->first, e->count, e->state);
+	}
+	if (r < 0) {
+		extent_list_done(&list);
+		return r;
+	}
+	extent_list_done(&s->extents);
+	s->extents = list;
+	return 0;
+}
+
+static int replace_by_look(struct portable *s, const struct extent *e, struct extent_list *to)
+{
+	return look(&s->probe, e->first, e->first + e->count, to);
+}
+
+int portable_look_again(struct portable *s, page_state_mask mask)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->extents.n_items; i++)
+		n += (mask & PAGE_STATE_BIT(s->extents.items[i].state)) != 0;
+	if (n > FEW_EXTENTS && n > (s->end - s->first) / PAGES_PER_EXTENT)
+		return portable_look_in_mode(s, WINDOW_THOROUGH);
+	begin_look(s, WINDOW_THOROUGH);
+	return portable_replace_extents(s, mask, replace_by_look);
+}
