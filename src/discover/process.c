@@ -97,8 +97,10 @@ static int note_holder(struct process *p, const char *name)
 		return 0;
 	snprintf(path, sizeof(path), "fd/%d", holder.fd);
 	/* Most descriptors are something else: find out by one call. */
-	if (fstatat(p->dir_fd, path, &st, 0) < 0)
+	if (fstatat(p->dir_fd, path, &st, 0) < 0) {
+		p->denied |= is_denied(-errno);
 		return is_gone(-errno) || is_denied(-errno) ? 0 : -errno;
+	}
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	r = link_read_at(p->dir_fd, path, &text);
