@@ -72,6 +72,7 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret)
 	if (cachestat_count(fd, caps->page_size, a.pages, 0, &beyond) == 0) {
 		a.have_beyond = true;
 		a.beyond = beyond.folios + beyond.entries;
+		a.beyond_entries = beyond.entries;
 	}
 	a.have_events = account_read_events(&a) == 0;
 	*ret = a;

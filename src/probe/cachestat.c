@@ -38,5 +38,6 @@ int cachestat_count(int fd, uint64_t page_size, uint64_t first, uint64_t count,
 		return -errno;
 	ret->folios = stat.nr_cache;
 	ret->entries = stat.nr_evicted;
+	ret->recent = stat.nr_recently_evicted;
 	return 0;
 }

@@ -8,7 +8,8 @@
 /* Pages. What is in neither number is empty. */
 struct slot_counts {
 	uint64_t folios;
-	uint64_t entries;
+	uint64_t entries; /* swap entries, and poison */
+	uint64_t recent;  /* of these: left a mark in the swap cache not long ago, so no poison */
 };
 
 /*

@@ -22,11 +22,11 @@ void mincore_unmap(struct mincore_map *map)
 
 static int mincore_remap(struct mincore_map *map, uint64_t first, uint64_t count)
 {
-	uint64_t start = first / MAP_PAGES * MAP_PAGES;
+	uint64_t start = first / MAP_PAGES * MAP_PAGES, last = INT64_MAX / map->page_size;
 	void *address;
 
 	mincore_unmap(map);
-	count = MAX(MAP_PAGES, first + count - start);
+	count = MIN(MAX(MAP_PAGES, first + count - start), last - start);
 	address = mmap(NULL, count * map->page_size, PROT_NONE, MAP_SHARED, map->fd,
 	               (off_t)(start * map->page_size));
 	if (address == MAP_FAILED)

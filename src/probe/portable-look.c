@@ -16,7 +16,7 @@ static void begin_look(struct portable *s, uint32_t mode)
 
 	p->mode = mode;
 	p->run = (struct seek_run){0};
-	p->expect_folios = false;
+	p->expect_folios = s->now.have_swapped && s->now.swapped == 0;
 	p->n_mixed = 0;
 }
 
@@ -50,11 +50,12 @@ static int prove_in_core_present(struct portable *s)
 }
 
 /*
- * Every slot was taken to be full, and mincore alone was asked: out of core was taken for swapped,
- * but a folio that was never written is out of core too. It holds
- *   out of core = never written + (swap entries - those in the swap cache).
- * So if those out of core are as many as the swap entries, and no page in core is one, or every page
- * has data, then they are the swap entries. 1 if proved.
+ * Every slot was taken to be full, and mincore alone was asked: out of core was taken for swapped.
+ * But what is out of core is
+ *   never written + poison + swap entries - those of them in the swap cache.
+ * As many out of core as there are swap entries, and none of these in core: then they are the swap
+ * entries, all of them. If that cannot be shown, that every page has data is worth knowing at least:
+ * none is a folio never written. 1 if proved.
  */
 static int prove_full(struct portable *s)
 {
@@ -70,46 +71,32 @@ static int prove_full(struct portable *s)
 	return seek_all_data(s->request->fd, s->request->caps->page_size, s->first, s->end);
 }
 
-/* What a look may take for granted, going by the accounting; 0: nothing. */
-static uint32_t assumable(const struct account *a)
-{
-	if (a->swapped == 0)
-		return WINDOW_NEVER_SWAPPED;
-	return a->blocks == a->pages ? WINDOW_ASSUME_DATA : 0;
-}
-
-/*
- * A mode that takes something for granted saves most of the time, where the accounting says that it
- * may hold. Afterwards it must be proved; 1 if it was.
- */
-static int look_with_assumption(struct portable *s, uint32_t mode)
+/* Takes for granted that no slot is empty, which saves most calls. 1 if it could be proved. */
+static int look_at_full(struct portable *s)
 {
 	int r;
 
 	s->probe.sources |= SOURCE_ACCOUNTING;
-	r = portable_look_in_mode(s, mode);
+	r = portable_look_in_mode(s, WINDOW_ASSUME_DATA);
 	if (r < 0)
 		return r;
 	r = account_read(s->request->fd, s->request->caps, &s->now);
 	if (r < 0)
 		return r;
-	if (!account_is_whole(&s->now))
-		return 0;
-	if (mode == WINDOW_NEVER_SWAPPED)
-		return s->now.swapped == 0 && occupied(s) == s->now.blocks;
-	return prove_full(s);
+	return account_is_whole(&s->now) ? prove_full(s) : 0;
 }
 
 int portable_first_look(struct portable *s)
 {
 	bool accounted = s->whole && account_is_whole(&s->now);
-	uint32_t mode = accounted ? assumable(&s->now) : WINDOW_THOROUGH;
 	int r;
 
-	if (mode == 0 || mode == WINDOW_THOROUGH)
-		return portable_look_in_mode(s, mode);
-	r = look_with_assumption(s, mode);
-	/* What the accounting could not settle is better asked for at once. */
+	/* What the accounting cannot settle is better asked for at once. */
+	if (!accounted)
+		return portable_look_in_mode(s, WINDOW_THOROUGH);
+	if (s->now.swapped == 0 || s->now.blocks != s->now.pages)
+		return portable_look_in_mode(s, 0);
+	r = look_at_full(s);
 	return r != 0 ? MIN(r, 0) : portable_look_in_mode(s, WINDOW_THOROUGH);
 }
 

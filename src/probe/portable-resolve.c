@@ -1,27 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "probe/cachestat.h"
 #include "probe/portable.h"
 #include "probe/smaps.h"
 #include "util/util.h"
 
+int portable_count_entries(const struct portable *s, uint64_t *ret)
+{
+	const struct kcaps *caps = s->request->caps;
+	uint64_t border = s->now.pages - 1;
+
+	/* Entries of several pages exist only where cachestat does, and a window cuts none. */
+	if (kcaps_has(caps, KCAP_CACHESTAT))
+		border = border / WINDOW_PAGES * WINDOW_PAGES;
+	if (border == 0)
+		return -EOPNOTSUPP;
+	return smaps_count_entries(s->request->fd, caps->page_size, s->now.pages, border, ret);
+}
+
 /*
- * Pages in core may be folios of the object or of the swap cache. If all slots are accounted for
- * (no poison) and as many are out of core as there are swap entries, none is in the swap cache.
+ * None of the pages in core is in the swap cache, if as many are out of core as there are swap
+ * entries, and no slot holds poison (which is out of core too).
  */
+static bool is_swap_cache_empty(struct portable *s)
+{
+	uint64_t entries;
+
+	if (!s->whole || !account_is_whole(&s->now) || s->now.swapped == 0 ||
+	    pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED)) != s->now.swapped)
+		return false;
+	s->probe.sources |= SOURCE_ACCOUNTING;
+	return portable_count_entries(s, &entries) == 0 && entries == s->now.swapped;
+}
+
 int portable_resolve_in_core(struct portable *s)
 {
 	page_state_mask in_core = PAGE_STATE_BIT(PAGE_IN_CORE);
 
 	if (pages_in(s, in_core) == 0 || !kcaps_has(s->request->caps, KCAP_CACHESTAT))
 		return 0;
-	if (s->whole && account_is_whole(&s->now) && occupied(s) == s->now.blocks &&
-	    pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED)) == s->now.swapped) {
-		s->probe.sources |= SOURCE_ACCOUNTING;
-		extent_list_set_state(&s->extents, in_core, PAGE_PRESENT);
-		return 0;
-	}
-	return portable_look_again(s, in_core);
+	if (!is_swap_cache_empty(s))
+		return portable_look_again(s, in_core);
+	extent_list_set_state(&s->extents, in_core, PAGE_PRESENT);
+	return 0;
 }
 
 /* Pages whose facts contradicted each other were caught on the move: they may have come to rest. */
@@ -40,35 +62,43 @@ int portable_resolve_unknown(struct portable *s)
 	return 0;
 }
 
+/* All pages are known, and so how many of them are swap entries or poison. */
+static bool have_entries(const struct portable *s, uint64_t *ret)
+{
+	page_state_mask entries = PAGE_STATE_BIT(PAGE_SWAPPED) | PAGE_STATE_BIT(PAGE_SWAP_CACHE);
+	page_state_mask doubtful = PAGE_STATE_BIT(PAGE_UNKNOWN) | PAGE_STATE_BIT(PAGE_IN_CORE);
+
+	*ret = pages_in(s, entries) + s->now.beyond_entries;
+	return s->whole && s->now.have_beyond && pages_in(s, doubtful) == 0;
+}
+
 /*
- * How many slots hold poison: the kernel leaves it out where it keeps count of swap entries, and
- * counts it where it goes over the slots. 0 and *ret, or a negative errno.
+ * Poison is what remains of the slots that hold an entry when the kernel's own count of swap entries
+ * is taken away. The slots are counted once more for it, since the look is older than that count.
  */
 static int count_poison(struct portable *s, uint64_t *ret)
 {
 	const struct kcaps *caps = s->request->caps;
-	uint64_t pages = s->now.pages, border = pages - 1, before, entries, after;
-	int fd = s->request->fd, r;
+	uint64_t before, entries, after;
 
-	/* Entries of several pages exist only where cachestat does, and a window cuts none. */
-	if (kcaps_has(caps, KCAP_CACHESTAT))
-		border = border / WINDOW_PAGES * WINDOW_PAGES;
 	for (int i = 0; i < MOVING_TRIES; i++) {
-		r = smaps_swapped(fd, caps->page_size, pages, &before);
+		int r = smaps_swapped(s->request->fd, caps->page_size, s->now.pages, &before);
+
 		if (r < 0)
 			return r;
 		if (before == 0) {
 			*ret = pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED));
 			return 0;
 		}
-		if (border == 0)
-			return -EOPNOTSUPP;
-		r = smaps_count_entries(fd, caps->page_size, pages, border, &entries);
+		r = portable_count_entries(s, &entries);
+		if (r == -EOPNOTSUPP && have_entries(s, &entries))
+			entries -= s->now.beyond_entries;
+		else if (r < 0)
+			return r;
+		r = smaps_swapped(s->request->fd, caps->page_size, s->now.pages, &after);
 		if (r < 0)
 			return r;
-		r = smaps_swapped(fd, caps->page_size, pages, &after);
-		if (r < 0)
-			return r;
+		entries += s->now.beyond_entries;
 		if (before == after && entries >= after) {
 			*ret = entries - after;
 			return 0;
@@ -77,38 +107,70 @@ static int count_poison(struct portable *s, uint64_t *ret)
 	return -EAGAIN;
 }
 
+/*
+ * Of pages that are swapped or poisoned: a swap entry that left the swap cache not long ago has left a
+ * mark there, poison never has. Those without a mark become unknown here.
+ */
+static int split_by_mark(struct portable *s, uint64_t first, uint64_t count, struct extent_list *to)
+{
+	struct slot_counts n;
+	int r = cachestat_count(s->request->fd, s->request->caps->page_size, first, count, &n);
+
+	if (r < 0)
+		return r;
+	if (n.entries == count && n.recent == count)
+		return extent_list_append(to, first, count, PAGE_SWAPPED);
+	if (n.recent == 0 || count == 1)
+		return extent_list_append(to, first, count, PAGE_UNKNOWN);
+	r = split_by_mark(s, first, count / 2, to);
+	return r < 0 ? r : split_by_mark(s, first + count / 2, count - count / 2, to);
+}
+
+static int replace_by_mark(struct portable *s, const struct extent *e, struct extent_list *to)
+{
+	return split_by_mark(s, e->first, e->count, to);
+}
+
+static int place_poison(struct portable *s, uint64_t poison)
+{
+	page_state_mask swapped = PAGE_STATE_BIT(PAGE_SWAPPED), unknown = PAGE_STATE_BIT(PAGE_UNKNOWN);
+	bool all_known = pages_in(s, unknown) == 0;
+	int r;
+
+	if (!kcaps_has(s->request->caps, KCAP_CACHESTAT)) {
+		extent_list_set_state(&s->extents, swapped, PAGE_UNKNOWN);
+	} else {
+		r = portable_replace_extents(s, swapped, replace_by_mark);
+		if (r < 0)
+			return r;
+	}
+	/* As many without a mark as there is poison, or none that was ever counted as swapped. */
+	if (all_known && ((s->whole && pages_in(s, unknown) == poison) ||
+	                  (s->now.have_swapped && s->now.swapped == 0)))
+		extent_list_set_state(&s->extents, unknown, PAGE_POISONED);
+	if (pages_in(s, unknown) > 0)
+		s->reasons |= SNAPSHOT_POISON_UNPLACED;
+	return 0;
+}
+
 /* What a failed swap-in left behind looks like a swap entry to lseek, mincore and cachestat. */
 int portable_resolve_poison(struct portable *s)
 {
 	page_state_mask swapped = PAGE_STATE_BIT(PAGE_SWAPPED);
-	uint64_t poison;
+	uint64_t entries, poison;
 	int r;
 
 	if (pages_in(s, swapped) == 0)
 		return 0;
-	if (s->whole && s->now.have_beyond && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0) {
-		if (occupied(s) + s->now.beyond == s->now.blocks)
-			return 0;
-		if (occupied(s) + s->now.beyond > s->now.blocks && s->now.have_swapped &&
-		    s->now.swapped == 0) {
-			extent_list_set_state(&s->extents, swapped, PAGE_POISONED);
-			return 0;
-		}
-	}
+	if (s->now.have_swapped && have_entries(s, &entries) && entries == s->now.swapped)
+		return 0;
 	s->probe.sources |= SOURCE_ACCOUNTING;
 	r = count_poison(s, &poison);
-	if (r < 0 && r != -ENOMEM) {
-		s->reasons |= SNAPSHOT_POISON_UNCHECKED;
-		extent_list_set_state(&s->extents, swapped, PAGE_UNKNOWN);
-		return 0;
-	}
-	if (r < 0 || poison == 0)
+	if (r == -ENOMEM || (r == 0 && poison == 0))
 		return r;
-	if ((s->whole || s->now.swapped == 0) && poison >= pages_in(s, swapped)) {
-		extent_list_set_state(&s->extents, swapped, PAGE_POISONED);
-		return 0;
-	}
-	s->reasons |= SNAPSHOT_POISON_UNPLACED;
+	if (r == 0)
+		return place_poison(s, poison);
+	s->reasons |= SNAPSHOT_POISON_UNCHECKED;
 	extent_list_set_state(&s->extents, swapped, PAGE_UNKNOWN);
 	return 0;
 }
@@ -120,12 +182,10 @@ int portable_resolve_poison(struct portable *s)
 int portable_resolve_no_data(struct portable *s)
 {
 	page_state_mask unknown = PAGE_STATE_BIT(PAGE_UNKNOWN);
-	uint64_t poison = 0;
 
 	if (kcaps_has(s->request->caps, KCAP_CACHESTAT) || pages_in(s, unknown) == 0)
 		return 0;
-	if (s->whole && s->moved == 0 && occupied(s) == s->now.blocks &&
-	    (occupied(s) == 0 || (count_poison(s, &poison) == 0 && poison == 0))) {
+	if (s->whole && s->moved == 0 && occupied(s) == s->now.blocks) {
 		s->probe.sources |= SOURCE_ACCOUNTING;
 		extent_list_set_state(&s->extents, unknown, PAGE_HOLE);
 		return 0;

@@ -173,10 +173,6 @@ static int probe_fast(struct window_probe *p, struct window *w)
 {
 	int r;
 
-	if (p->mode & WINDOW_NEVER_SWAPPED) {
-		add_where(w, FACT_DATA, FACT_FOLIO);
-		return w->n_data < w->n ? explain_by_count(p, w) : 0;
-	}
 	if (p->expect_folios && kcaps_has(p->caps, KCAP_CACHESTAT)) {
 		r = try_all_folios(p, w);
 		if (r != 0)

@@ -19,9 +19,8 @@
 
 /* What a look may take for granted, or must not. A set of bits. */
 enum window_mode {
-	WINDOW_THOROUGH = 1 << 0,      /* ask every interface about every page */
-	WINDOW_NEVER_SWAPPED = 1 << 1, /* the object has no swap entry: data is a folio */
-	WINDOW_ASSUME_DATA = 1 << 2,   /* no slot is empty; ask mincore only, the rest is proved later */
+	WINDOW_THOROUGH = 1 << 0,    /* ask every interface about every page */
+	WINDOW_ASSUME_DATA = 1 << 1, /* no slot is empty; ask mincore only, the rest is proved later */
 };
 
 /* What the windows of one look share. */
