@@ -64,12 +64,12 @@ static void fill_rows(const struct kcaps *caps, struct cap_row rows[KCAP_MAX])
 		rows[i] = (struct cap_row){.cap = cap, .error = caps->error[i]};
 		if (rows[i].error)
 			snprintf(rows[i].reason, sizeof(rows[i].reason), "%s; %s",
-			         why(cap, rows[i].error), kcap_without(cap));
+				 why(cap, rows[i].error), kcap_without(cap));
 	}
 }
 
 static void print_json(const struct options *o, const struct table *t, const struct kcaps *caps,
-                       const struct utsname *name, const struct cap_row *rows)
+		       const struct utsname *name, const struct cap_row *rows)
 {
 	struct json_object *j = json_object_new_object(), *array = json_object_new_array();
 

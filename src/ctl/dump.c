@@ -40,7 +40,7 @@ static bool is_asked(const struct options *o, const struct extent *e)
 }
 
 static void print_table(const struct options *o, const struct table *t, const struct object *object,
-                        const struct snapshot *s)
+			const struct snapshot *s)
 {
 	if (!o->no_legend) {
 		summary_print(object, s, o->bytes);
@@ -62,7 +62,7 @@ static void print_csv(const struct options *o, const struct table *t, const stru
 }
 
 static void print_json(const struct options *o, const struct table *t, const struct object *object,
-                       const struct snapshot *s)
+		       const struct snapshot *s)
 {
 	struct json_object *j = json_of_object(object);
 	struct json_stream stream;
@@ -76,7 +76,7 @@ static void print_json(const struct options *o, const struct table *t, const str
 }
 
 static int print(const struct options *o, const struct table *t, const struct object *object,
-                 const struct snapshot *s)
+		 const struct snapshot *s)
 {
 	switch (o->format) {
 	case FORMAT_TABLE:
@@ -101,7 +101,7 @@ static int print(const struct options *o, const struct table *t, const struct ob
 
 /* A range that lies beyond the object in whole or in part names pages that do not exist. */
 static int check_range(const struct options *o, const struct page_range *range,
-                       const struct snapshot *s)
+		       const struct snapshot *s)
 {
 	uint64_t pages = size_to_pages(s->size, s->page_size);
 
@@ -124,8 +124,8 @@ int verb_dump(const struct options *o)
 		return r;
 	if (o->range && parse_page_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
 		return usage_error("--range=%s: expected FIRST+COUNT or FIRST-LAST, in pages or in "
-		                   "bytes with K, M, G or T",
-		                   o->range);
+				   "bytes with K, M, G or T",
+				   o->range);
 	r = query_open(&q, o, false);
 	if (r != 0)
 		return r;

@@ -24,7 +24,7 @@ struct json_object *json_of_object(const struct object *o)
 	json_object_object_add(j, "size", o->have_size ? new_number(o->size) : NULL);
 	json_object_object_add(j, "pageSize", new_number(o->page_size));
 	json_object_object_add(j, "swappable",
-	                       json_object_new_boolean(object_kind_is_swappable(o->kind)));
+			       json_object_new_boolean(object_kind_is_swappable(o->kind)));
 	return j;
 }
 
@@ -70,11 +70,11 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 	json_object_object_add(to, "stable", json_object_new_boolean(s->stable));
 	json_object_object_add(to, "movedPages", new_number(s->moved));
 	json_object_object_add(to, "incomplete",
-	                       json_object_new_boolean(snapshot_is_incomplete(s, asked)));
+			       json_object_new_boolean(snapshot_is_incomplete(s, asked)));
 	json_object_object_add(to, "reasons", json_of_reasons(s->reasons));
 	for (int i = 0; i < PAGE_STATE_MAX; i++)
 		json_object_object_add(counts, page_state_to_string((enum page_state)i),
-		                       new_number(s->counts[i]));
+				       new_number(s->counts[i]));
 	json_object_object_add(to, "counts", counts);
 }
 
@@ -85,7 +85,7 @@ static int flags_of(enum json_mode mode)
 }
 
 void json_stream_open(struct json_stream *s, enum json_mode mode, struct json_object *object,
-                      const char *array_key)
+		      const char *array_key)
 {
 	const char *text;
 

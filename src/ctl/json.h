@@ -16,7 +16,8 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 
 /*
  * An array that may be too long to be held in memory is streamed: json_stream_open() prints the
- * object up to the start of its last field, an array; then one call an item; then json_stream_close().
+ * object up to the start of its last field, an array; then one call an item; then
+ * json_stream_close().
  */
 struct json_stream {
 	int flags; /* json_object_to_json_string_ext */
@@ -24,7 +25,7 @@ struct json_stream {
 };
 
 void json_stream_open(struct json_stream *s, enum json_mode mode, struct json_object *object,
-                      const char *array_key);
+		      const char *array_key);
 /* Prints the item and drops it. */
 void json_stream_item(struct json_stream *s, struct json_object *item);
 void json_stream_close(struct json_stream *s);

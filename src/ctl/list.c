@@ -52,10 +52,10 @@ static struct cell state_bytes(const void *row, enum page_state state)
 	return cell_bytes(r->snapshot.counts[state] * r->snapshot.page_size);
 }
 
-#define STATE_CELL(name, state)                                                                    \
-	static struct cell cell_##name(const void *row)                                            \
-	{                                                                                          \
-		return state_bytes(row, state);                                                    \
+#define STATE_CELL(name, state)                         \
+	static struct cell cell_##name(const void *row) \
+	{                                               \
+		return state_bytes(row, state);         \
 	}
 
 STATE_CELL(hole, PAGE_HOLE)
@@ -90,7 +90,7 @@ static struct cell cell_page_size(const void *row)
 static struct cell cell_swappable(const void *row)
 {
 	return (struct cell){.type = CELL_BOOL,
-	                     .number = object_kind_is_swappable(ROW(row)->object->kind)};
+			     .number = object_kind_is_swappable(ROW(row)->object->kind)};
 }
 
 static struct cell cell_stable(const void *row)
@@ -176,7 +176,7 @@ static int row_name(const struct object *o, char **ret)
  * Extents are not needed, and would add up.
  */
 static int fill_rows(const struct query *q, const struct options *o, struct list_row *rows,
-                     size_t *ret_n)
+		     size_t *ret_n)
 {
 	size_t n = 0;
 
@@ -201,7 +201,7 @@ static int fill_rows(const struct query *q, const struct options *o, struct list
 }
 
 static void print_json(const struct options *o, const struct table *t, const struct list_row *rows,
-                       size_t n)
+		       size_t n)
 {
 	struct json_object *array = json_object_new_array();
 	int flags = o->json == JSON_PRETTY ? JSON_C_TO_STRING_PRETTY : JSON_C_TO_STRING_PLAIN;
@@ -213,7 +213,7 @@ static void print_json(const struct options *o, const struct table *t, const str
 }
 
 static void print_table(const struct options *o, struct table *t, const struct list_row *rows,
-                        size_t n)
+			size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		table_measure(t, &rows[i]);
@@ -235,10 +235,10 @@ static int report_rows(const struct list_row *rows, size_t n)
 	}
 	if (barred > 0)
 		code = incomplete("%zu object%s could not be looked at; -o id,reason says why",
-		                  barred, barred == 1 ? "" : "s");
+				  barred, barred == 1 ? "" : "s");
 	if (unknown > 0)
 		code = incomplete("%zu object%s with pages not determined; see -o id,unknown",
-		                  unknown, unknown == 1 ? "" : "s");
+				  unknown, unknown == 1 ? "" : "s");
 	return code;
 }
 
@@ -281,7 +281,7 @@ int verb_list(const struct options *o)
 		return r;
 	if (o->sort) {
 		sort_column = table_find_column(columns, ARRAY_SIZE(columns), "sort", o->sort,
-		                                strlen(o->sort));
+						strlen(o->sort));
 		if (!sort_column)
 			return EXIT_USAGE;
 	}

@@ -14,15 +14,15 @@ static void complain(const char *format, va_list ap)
 	fputc('\n', stderr);
 }
 
-#define DEFINE_COMPLAINT(name, code)                                                               \
-	int name(const char *format, ...)                                                          \
-	{                                                                                          \
-		va_list ap;                                                                        \
-                                                                                                   \
-		va_start(ap, format);                                                              \
-		complain(format, ap);                                                              \
-		va_end(ap);                                                                        \
-		return code;                                                                       \
+#define DEFINE_COMPLAINT(name, code)      \
+	int name(const char *format, ...) \
+	{                                 \
+		va_list ap;               \
+                                          \
+		va_start(ap, format);     \
+		complain(format, ap);     \
+		va_end(ap);               \
+		return code;              \
 	}
 
 DEFINE_COMPLAINT(failed, EXIT_FAILED)

@@ -56,9 +56,11 @@ static const struct option_spec {
 } specs[] = {
 	{OPT_PID, "pid", "PID", SELECTING, "Objects that this process holds or maps"},
 	{OPT_FD, "fd", "N", SELECTING, "With --pid: the object of its descriptor N"},
-	{OPT_ADDRESS, "address", "A", SELECTING, "With --pid: the object mapped at address A (hex)"},
+	{OPT_ADDRESS, "address", "A", SELECTING,
+	 "With --pid: the object mapped at address A (hex)"},
 	{OPT_PATH, "path", "FILE", SELECTING, "The tmpfs file FILE, held open or not"},
-	{OPT_NAME, "name", "NAME", SELECTING, "Objects of this name: a memfd's, a SysV segment's, a path"},
+	{OPT_NAME, "name", "NAME", SELECTING,
+	 "Objects of this name: a memfd's, a SysV segment's, a path"},
 	{OPT_KIND, "kind", "KIND,...", LIST,
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
@@ -99,7 +101,7 @@ static void print_help(void)
 		if (s->id < 256)
 			snprintf(letter, sizeof(letter), "-%c, ", s->id);
 		snprintf(left, sizeof(left), "%s--%s%s%s", letter, s->name, s->argument ? "=" : "",
-		         s->argument ? s->argument : "");
+			 s->argument ? s->argument : "");
 		printf("  %-25s %s\n", left, s->help);
 	}
 	printf("\nExit status: 0 success, 1 failure, 2 bad usage, 3 incomplete answer.\n"
@@ -115,9 +117,10 @@ static int parse_kinds(const char *arg, uint32_t *ret)
 		int kind = object_kind_from_string(name);
 
 		if (kind < 0)
-			return usage_error("--kind=%s: \"%s\" is no kind; expected memfd, tmpfs, sysv, "
-			                   "anon, shmem, hugetlb, secretmem or guest_memfd",
-			                   arg, name);
+			return usage_error(
+				"--kind=%s: \"%s\" is no kind; expected memfd, tmpfs, sysv, "
+				"anon, shmem, hugetlb, secretmem or guest_memfd",
+				arg, name);
 		*ret |= UINT32_C(1) << kind;
 	}
 	return 0;
@@ -128,9 +131,10 @@ static int parse_states(const char *arg, struct options *o)
 	const char *bad;
 
 	if (page_state_mask_parse(arg, &o->states, &bad) < 0)
-		return usage_error("--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
-		                   "swap_cache, swapped, poisoned, in_core or unknown",
-		                   arg, (int)strcspn(bad, ","), bad);
+		return usage_error(
+			"--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
+			"swap_cache, swapped, poisoned, in_core or unknown",
+			arg, (int)strcspn(bad, ","), bad);
 	o->have_states = true;
 	return 0;
 }
@@ -144,7 +148,7 @@ static int parse_word(const char *option, const char *arg, const char *const wor
 			return (int)i;
 		if (words[i])
 			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
-			         all[0] ? ", " : "", words[i]);
+				 all[0] ? ", " : "", words[i]);
 	}
 	usage_error("--%s=%s: expected one of %s", option, arg, all);
 	return -EINVAL;
@@ -153,7 +157,7 @@ static int parse_word(const char *option, const char *arg, const char *const wor
 static int parse_format(const char *arg, unsigned verb, struct options *o)
 {
 	const char *const words[] = {"table", "json", "csv", verb == DUMP ? "bitmap" : NULL,
-	                             verb == PAGEMAP ? "raw" : NULL};
+				     verb == PAGEMAP ? "raw" : NULL};
 	int r = parse_word("format", arg, words, ARRAY_SIZE(words));
 
 	if (r < 0)
@@ -274,9 +278,10 @@ static int check_combination(const struct verb *verb, struct options *o)
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
 	if ((verb->bit & (DUMP | SHOW)) && selector_is_empty(s))
-		return usage_error("%s needs an object: an id as list prints it, or --pid, --path or "
-		                   "--name",
-		                   verb->name);
+		return usage_error(
+			"%s needs an object: an id as list prints it, or --pid, --path or "
+			"--name",
+			verb->name);
 	if (verb->bit == PAGEMAP && s->pid == 0)
 		return usage_error("pagemap needs --pid");
 	if (o->format == FORMAT_JSON && o->json == JSON_OFF)
@@ -286,8 +291,9 @@ static int check_combination(const struct verb *verb, struct options *o)
 	if (o->format != FORMAT_JSON && o->json != JSON_OFF)
 		return usage_error("--json and another --format exclude each other");
 	if (o->format == FORMAT_BITMAP && !o->have_states)
-		return usage_error("--format=bitmap needs --state: a bit says whether the page is in one "
-		                   "of these states");
+		return usage_error(
+			"--format=bitmap needs --state: a bit says whether the page is in one "
+			"of these states");
 	if (o->format == FORMAT_RAW && o->have_states)
 		return usage_error("--format=raw and --state exclude each other");
 	if (o->write_file && o->format != FORMAT_RAW)
@@ -296,7 +302,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 }
 
 static int apply(const struct verb *verb, const struct given *given, int n, int n_words,
-                 char *words[], struct options *o)
+		 char *words[], struct options *o)
 {
 	for (int i = 0; i < n; i++) {
 		const struct option_spec *spec = find_spec(given[i].id);
@@ -314,9 +320,10 @@ static int apply(const struct verb *verb, const struct given *given, int n, int 
 		return usage_error("%s takes one object, got \"%s\" too", verb->name, words[2]);
 	if (n_words == 2) {
 		if (object_id_parse(words[1], &o->selector.id) < 0)
-			return usage_error("\"%s\" is no object id; expected MAJOR:MINOR:INODE as list "
-			                   "prints it",
-			                   words[1]);
+			return usage_error(
+				"\"%s\" is no object id; expected MAJOR:MINOR:INODE as list "
+				"prints it",
+				words[1]);
 		o->selector.have_id = true;
 	}
 	return check_combination(verb, o);
@@ -348,7 +355,7 @@ static int option_error(int c, char *argv[])
 
 	if (c == ':')
 		return usage_error("--%s needs %s", spec ? spec->name : "option",
-		                   spec && spec->argument ? spec->argument : "an argument");
+				   spec && spec->argument ? spec->argument : "an argument");
 	if (spec && optopt >= 256)
 		return usage_error("--%s takes no argument", spec->name);
 	if (optopt > 0 && optopt < 256)
@@ -386,9 +393,9 @@ const struct verb *options_parse(int argc, char *argv[], struct options *ret, in
 	verb = find_verb(argc - optind, argv + optind);
 	if (!verb)
 		*ret_code = optind < argc
-		                    ? usage_error("unknown verb \"%s\"; see shmstatectl --help",
-		                                  argv[optind])
-		                    : usage_error("a verb is missing; see shmstatectl --help");
+				    ? usage_error("unknown verb \"%s\"; see shmstatectl --help",
+						  argv[optind])
+				    : usage_error("a verb is missing; see shmstatectl --help");
 	else
 		*ret_code = apply(verb, given, n, argc - optind, argv + optind, &o);
 	if (*ret_code != EXIT_OK)

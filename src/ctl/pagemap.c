@@ -89,7 +89,7 @@ struct printer {
 	const struct table *table;
 	struct json_stream stream;
 	uint64_t page_size;
-	uint64_t undetermined; /* pages */
+	uint64_t undetermined;              /* pages */
 	const struct view_mapping *mapping; /* that row's texts are made for */
 	struct view_row row;
 };
@@ -118,7 +118,7 @@ static void printer_set_mapping(struct printer *p, const struct view_mapping *m)
 }
 
 static int print_run(void *context, const struct view_mapping *m, uint64_t page, uint64_t count,
-                     int state)
+		     int state)
 {
 	struct printer *p = context;
 
@@ -159,7 +159,7 @@ static void print_head(struct printer *p, const struct process_view *v)
 		json_object_object_add(j, "pageSize", json_object_new_int64((int64_t)p->page_size));
 		json_object_object_add(j, "stable", json_object_new_boolean(count_moved(v) == 0));
 		json_object_object_add(j, "movedPages",
-		                       json_object_new_int64((int64_t)count_moved(v)));
+				       json_object_new_int64((int64_t)count_moved(v)));
 		json_stream_open(&p->stream, p->options->json, j, "extents");
 	} else if (!p->options->no_legend && p->options->format == FORMAT_CSV) {
 		csv_print_header(p->table);
@@ -169,7 +169,7 @@ static void print_head(struct printer *p, const struct process_view *v)
 }
 
 static int print_view(const struct process_view *v, const struct options *o, const struct table *t,
-                      struct page_range range)
+		      struct page_range range)
 {
 	struct printer p = {.options = o, .table = t, .page_size = v->page_size};
 	int r = 0;
@@ -199,8 +199,8 @@ static int report_view(const struct process_view *v, const struct options *o)
 
 		if (m->error < 0 && m->error != -EOPNOTSUPP)
 			code = incomplete("%" PRIx64 "-%" PRIx64 ": object %s: %s", m->where.start,
-			                  m->where.end, query_object_id(m->object, id),
-			                  text_error(m->error));
+					  m->where.end, query_object_id(m->object, id),
+					  text_error(m->error));
 	}
 	for (size_t i = 0; i < v->n_snapshots; i++) {
 		int r = query_report_snapshot(&v->snapshots[i], o->states);
@@ -211,12 +211,12 @@ static int report_view(const struct process_view *v, const struct options *o)
 }
 
 static int run_view(const struct query *q, const struct options *o, const struct table *t,
-                    struct page_range range)
+		    struct page_range range)
 {
 	_cleanup_(process_view_done) struct process_view v = {.pagemap_fd = -1};
 	int reported, code;
-	int r = process_view_build(&q->discovery, o->selector.pid, q->objects,
-	                           (size_t)q->n_objects, range, &v);
+	int r = process_view_build(&q->discovery, o->selector.pid, q->objects, (size_t)q->n_objects,
+				   range, &v);
 
 	if (r < 0)
 		return failed("--pid=%d: %s", (int)o->selector.pid, text_error(r));
@@ -236,8 +236,8 @@ int verb_pagemap(const struct options *o)
 		return r;
 	if (o->range && parse_address_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
 		return usage_error("--range=%s: expected START-END or START+LENGTH, with "
-		                   "hexadecimal addresses on page borders",
-		                   o->range);
+				   "hexadecimal addresses on page borders",
+				   o->range);
 	r = query_open(&q, o, false);
 	if (r != 0)
 		return r;

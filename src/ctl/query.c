@@ -54,7 +54,7 @@ static void report_candidates(const struct query *q)
 		char id[OBJECT_ID_MAX];
 
 		fprintf(stderr, "  %s %s%s%s\n", query_object_id(o, id),
-		        object_kind_to_string(o->kind), name ? " " : "", name ? name : "");
+			object_kind_to_string(o->kind), name ? " " : "", name ? name : "");
 	}
 }
 
@@ -82,8 +82,8 @@ int query_report_denied(const struct query *q)
 	if (processes == 0 && mappings == 0)
 		return 0;
 	return incomplete("for want of privilege %u process%s and %u mapping%s could not be read",
-	                  processes, processes == 1 ? "" : "es", mappings,
-	                  mappings == 1 ? "" : "s");
+			  processes, processes == 1 ? "" : "es", mappings,
+			  mappings == 1 ? "" : "s");
 }
 
 int query_report_snapshot(const struct snapshot *s, page_state_mask asked)
@@ -95,7 +95,7 @@ int query_report_snapshot(const struct snapshot *s, page_state_mask asked)
 	for (unsigned bit = 1; bit <= s->reasons; bit <<= 1)
 		if (s->reasons & bit)
 			incomplete("%" PRIu64 " of %" PRIu64 " pages not determined: %s",
-			           s->counts[PAGE_UNKNOWN] + s->counts[PAGE_IN_CORE], s->count,
-			           snapshot_reason_to_string((enum snapshot_reason)bit));
+				   s->counts[PAGE_UNKNOWN] + s->counts[PAGE_IN_CORE], s->count,
+				   snapshot_reason_to_string((enum snapshot_reason)bit));
 	return EXIT_INCOMPLETE;
 }

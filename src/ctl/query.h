@@ -28,7 +28,8 @@ int query_open(struct query *q, const struct options *o, bool all_processes);
 /* The one object that the selector means, or NULL after a message that lists what it matches. */
 struct object *query_one(const struct query *q, const char *verb);
 
-/* What could not be read while discovering is said on stderr. Returns EXIT_INCOMPLETE if anything. */
+/* What could not be read while discovering is said on stderr. Returns EXIT_INCOMPLETE if anything.
+ */
 int query_report_denied(const struct query *q);
 
 /* "00:01:25", with the generation where the number alone is not unique. buf: OBJECT_ID_MAX. */

@@ -27,7 +27,7 @@ static int write_words(struct raw_writer *w, uint64_t page, size_t n, const uint
 		return fwrite(words, sizeof(*words), n, stdout) == n ? 0 : -EIO;
 	while (done < want) {
 		ssize_t r = pwrite(w->fd, (const char *)words + done, want - done,
-		                   (off_t)(page * sizeof(*words) + done));
+				   (off_t)(page * sizeof(*words) + done));
 
 		if (r < 0 && errno != EINTR)
 			return -errno;
@@ -36,7 +36,8 @@ static int write_words(struct raw_writer *w, uint64_t page, size_t n, const uint
 	return 0;
 }
 
-/* Behind the end of the address space there is nothing to read; of a process that has gone neither. */
+/* Behind the end of the address space there is nothing to read; of a process that has gone neither.
+ */
 static bool is_alive(const struct process_view *v)
 {
 	uint64_t word;
@@ -46,7 +47,7 @@ static bool is_alive(const struct process_view *v)
 
 /* Pages of one mapping, or (m == NULL) of none of ours: the kernel's words as they are. */
 static int print_part(struct raw_writer *w, const struct view_mapping *m, uint64_t first,
-                      uint64_t end)
+		      uint64_t end)
 {
 	int r = 0;
 
@@ -106,9 +107,9 @@ int raw_print(const struct process_view *v, const struct options *o, struct page
 		r = -errno;
 	if (r < 0)
 		return failed("%s: %s", o->write_file ? o->write_file : "standard output",
-		              text_error(r));
+			      text_error(r));
 	if (w.unsure > 0)
 		return incomplete("%" PRIu64 " pages not determined: their swap bit is not set",
-		                  w.unsure);
+				  w.unsure);
 	return 0;
 }

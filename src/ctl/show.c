@@ -69,14 +69,14 @@ static struct json_object *json_of_mappers(const struct object *o)
 		json_object_object_add(j, "end", json_object_new_int64((int64_t)m->end));
 		json_object_object_add(j, "offset", json_object_new_int64((int64_t)m->offset));
 		json_object_object_add(j, "sharing",
-		                       json_object_new_string(m->shared ? "shared" : "private"));
+				       json_object_new_string(m->shared ? "shared" : "private"));
 		json_object_array_add(array, j);
 	}
 	return array;
 }
 
 static void print_json(const struct options *o, const struct object *object,
-                       const struct snapshot *s, int error)
+		       const struct snapshot *s, int error)
 {
 	struct json_object *j = json_of_object(object);
 
@@ -85,14 +85,14 @@ static void print_json(const struct options *o, const struct object *object,
 	else
 		json_object_object_add(j, "counts", NULL);
 	json_object_object_add(j, "reason",
-	                       error ? json_object_new_string(text_error(error)) : NULL);
+			       error ? json_object_new_string(text_error(error)) : NULL);
 	json_object_object_add(j, "holders", json_of_holders(object));
 	json_object_object_add(j, "mappers", json_of_mappers(object));
 	json_print(o->json, j);
 }
 
 static void print_text(const struct options *o, const struct object *object,
-                       const struct snapshot *s, int error)
+		       const struct snapshot *s, int error)
 {
 	summary_print(object, error ? NULL : s, o->bytes);
 	if (error)

@@ -11,9 +11,8 @@ static void print_object(const struct object *o)
 	_cleanup_free_ char *name = o->name ? text_escape(o->name) : NULL;
 	char id[OBJECT_ID_MAX];
 
-	printf("   Object: %s (%s)%s%s%s\n", query_object_id(o, id),
-	       object_kind_to_string(o->kind), name ? " " : "", name ? name : "",
-	       o->deleted ? " (deleted)" : "");
+	printf("   Object: %s (%s)%s%s%s\n", query_object_id(o, id), object_kind_to_string(o->kind),
+	       name ? " " : "", name ? name : "", o->deleted ? " (deleted)" : "");
 }
 
 static void print_probe(const struct snapshot *s)

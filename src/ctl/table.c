@@ -11,7 +11,7 @@
 #define CELL_TEXT_MAX 32
 
 const struct column *table_find_column(const struct column *columns, size_t n, const char *option,
-                                       const char *name, size_t len)
+				       const char *name, size_t len)
 {
 	char all[512] = "";
 
@@ -20,7 +20,7 @@ const struct column *table_find_column(const struct column *columns, size_t n, c
 			return &columns[i];
 	for (size_t i = 0; i < n; i++)
 		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i ? ", " : "",
-		         columns[i].name);
+			 columns[i].name);
 	usage_error("--%s: \"%.*s\" is no column; expected %s", option, (int)len, name, all);
 	return NULL;
 }
@@ -57,7 +57,7 @@ int table_init(struct table *t, const struct column *columns, size_t n, const st
 				t->chosen[t->n_chosen++] = i;
 	for (size_t i = 0; i < t->n_chosen; i++)
 		t->widths[i] = MAX(columns[t->chosen[i]].width,
-		                   o->no_legend ? 0 : (int)strlen(columns[t->chosen[i]].name));
+				   o->no_legend ? 0 : (int)strlen(columns[t->chosen[i]].name));
 	return r;
 }
 

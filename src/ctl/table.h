@@ -67,9 +67,10 @@ int table_init(struct table *t, const struct column *columns, size_t n, const st
 
 /* The column of this name, or NULL after a message that names option. */
 const struct column *table_find_column(const struct column *columns, size_t n, const char *option,
-                                       const char *name, size_t len);
+				       const char *name, size_t len);
 
-/* Widths have to be known before the first line: call it for each row first, unless all are fixed. */
+/* Widths have to be known before the first line: call it for each row first, unless all are fixed.
+ */
 void table_measure(struct table *t, const void *row);
 void table_print_header(const struct table *t);
 void table_print_row(const struct table *t, const void *row);

@@ -80,7 +80,7 @@ bool terminal_has_colour(void)
 		const char *term = getenv("TERM");
 
 		known = isatty(STDOUT_FILENO) && !(no_colour && no_colour[0]) && term &&
-		        term[0] != '\0';
+			term[0] != '\0';
 	}
 	return known;
 }

@@ -10,7 +10,8 @@
 
 /* Sends stdout through a pager, unless it is no terminal or there is none. */
 void pager_open(bool no_pager);
-/* Flushes stdout and waits until the pager is left. Returns 0 or a negative errno (stdout broke). */
+/* Flushes stdout and waits until the pager is left. Returns 0 or a negative errno (stdout broke).
+ */
 int pager_close(void);
 
 /* Asked before and after pager_open() it says the same. NO_COLOR is honoured. */

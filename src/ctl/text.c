@@ -13,8 +13,10 @@ static size_t utf8_length(const unsigned char *s)
 		unsigned char mask, lead;
 		size_t length;
 		uint32_t least;
-	} forms[] = {{0x80, 0x00, 1, 0x20}, {0xe0, 0xc0, 2, 0xa0}, {0xf0, 0xe0, 3, 0x800},
-	             {0xf8, 0xf0, 4, 0x10000}};
+	} forms[] = {{0x80, 0x00, 1, 0x20},
+		     {0xe0, 0xc0, 2, 0xa0},
+		     {0xf0, 0xe0, 3, 0x800},
+		     {0xf8, 0xf0, 4, 0x10000}};
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		uint32_t c = s[0] & (unsigned char)~forms[i].mask;
@@ -72,10 +74,10 @@ const char *text_size(uint64_t bytes, bool exact, char *buf)
 
 		if (tenths == 0 || whole >= 100)
 			snprintf(buf, TEXT_SIZE_MAX, "%llu%c", (unsigned long long)whole,
-			         units[unit]);
+				 units[unit]);
 		else
 			snprintf(buf, TEXT_SIZE_MAX, "%llu.%llu%c", (unsigned long long)whole,
-			         (unsigned long long)tenths, units[unit]);
+				 (unsigned long long)tenths, units[unit]);
 	}
 	return buf;
 }

@@ -50,7 +50,7 @@ const struct device *device_known(struct device_cache *cache, dev_t dev)
 }
 
 int device_find(struct device_cache *cache, dev_t dev, int dirfd, const char *path,
-                const struct device **ret)
+		const struct device **ret)
 {
 	const struct device *known = device_known(cache, dev);
 	_cleanup_free_ struct device *device = NULL;

@@ -27,7 +27,7 @@ void device_cache_done(struct device_cache *cache);
  * Returns 0 and *ret (borrowed from the cache), or a negative errno.
  */
 int device_find(struct device_cache *cache, dev_t dev, int dirfd, const char *path,
-                const struct device **ret);
+		const struct device **ret);
 
 /* The device if it is known already, else NULL. Borrowed. */
 const struct device *device_known(struct device_cache *cache, dev_t dev);

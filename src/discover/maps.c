@@ -14,7 +14,7 @@ int map_line_parse(char *line, struct map_line *ret)
 	int n = 0;
 
 	if (sscanf(line, "%llx-%llx %4s %llx %x:%x %llu%n", &start, &end, perms, &offset,
-	           &dev_major, &dev_minor, &ino, &n) != 7 ||
+		   &dev_major, &dev_minor, &ino, &n) != 7 ||
 	    strlen(perms) != 4 || start >= end)
 		return -EINVAL;
 	*ret = (struct map_line){

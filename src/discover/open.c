@@ -47,12 +47,12 @@ static int open_verified(int dirfd, const char *path, const struct object *o)
 }
 
 static int open_map_files(int dirfd, const char *process, uint64_t start, uint64_t end,
-                          const struct object *o)
+			  const struct object *o)
 {
 	char path[96];
 
 	snprintf(path, sizeof(path), "%s/map_files/%llx-%llx", process, (unsigned long long)start,
-	         (unsigned long long)end);
+		 (unsigned long long)end);
 	return open_verified(dirfd, path, o);
 }
 
@@ -63,8 +63,8 @@ static int open_map_files(int dirfd, const char *process, uint64_t start, uint64
 static int open_sysv(const struct discovery *d, const struct object *o)
 {
 	void *address = shmat((int)o->id.ino, NULL, SHM_RDONLY);
-	uint64_t length = (o->size + d->caps->page_size - 1) / d->caps->page_size *
-	                  d->caps->page_size;
+	uint64_t length =
+		(o->size + d->caps->page_size - 1) / d->caps->page_size * d->caps->page_size;
 	int fd;
 
 	if (address == (void *)-1)
@@ -91,8 +91,7 @@ int object_open(const struct discovery *d, const struct object *o)
 	for (size_t i = 0; i < o->n_holders; i++) {
 		char path[64];
 
-		snprintf(path, sizeof(path), "%d/fd/%d", (int)o->holders[i].pid,
-		         o->holders[i].fd);
+		snprintf(path, sizeof(path), "%d/fd/%d", (int)o->holders[i].pid, o->holders[i].fd);
 		fd = open_verified(d->proc_fd, path, o);
 		if (fd >= 0)
 			return fd;
@@ -102,8 +101,7 @@ int object_open(const struct discovery *d, const struct object *o)
 		char process[16];
 
 		snprintf(process, sizeof(process), "%d", (int)o->mappers[i].pid);
-		fd = open_map_files(d->proc_fd, process, o->mappers[i].start, o->mappers[i].end,
-		                    o);
+		fd = open_map_files(d->proc_fd, process, o->mappers[i].start, o->mappers[i].end, o);
 		if (fd >= 0)
 			return fd;
 		r = worse(r, fd);

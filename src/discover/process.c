@@ -146,7 +146,7 @@ static int sight_unprivileged(struct process *p, const struct map_line *m, struc
 		*ret = (struct sighting){
 			.id = {.dev = m->dev, .ino = m->ino},
 			.kind = (enum object_kind)device_object_kind(&internal, internal.dev,
-			                                             m->path),
+								     m->path),
 			.link = m->path,
 			.page_size = p->discovery->caps->page_size,
 		};
@@ -175,7 +175,7 @@ static int note_mapper(struct process *p, struct map_line *m)
 	int r;
 
 	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)m->start,
-	         (unsigned long long)m->end);
+		 (unsigned long long)m->end);
 	map_path_unescape(m->path);
 	/* The link is exact where maps is escaped; reading it takes less than following it. */
 	r = link_read_at(p->dir_fd, path, &text);

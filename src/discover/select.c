@@ -46,7 +46,7 @@ static int sight_path(struct discovery *d, const char *path, struct object **ret
 }
 
 int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
-                      struct discovery *ret)
+		      struct discovery *ret)
 {
 	struct discovery d;
 	struct object *o;

@@ -28,7 +28,7 @@ bool selector_is_empty(const struct selector *s);
  * memory), -ESRCH (no such process), or another negative errno.
  */
 int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
-                      struct discovery *ret);
+		      struct discovery *ret);
 
 /*
  * The objects that match, in order of discovery; the caller frees *ret, the discovery owns the

@@ -22,7 +22,7 @@ static int sysv_line_parse(const char *line, struct sysv_line *ret)
 	int key;
 
 	if (sscanf(line, "%d %d %o %llu %*d %*d %llu", &key, &s.shmid, &s.perms, &s.size,
-	           &s.n_attached) != 5)
+		   &s.n_attached) != 5)
 		return -EINVAL;
 	s.key = (unsigned)key;
 	*ret = s;

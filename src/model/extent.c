@@ -20,7 +20,7 @@ void extent_list_clear(struct extent_list *list)
 }
 
 int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
-                       enum page_state state)
+		       enum page_state state)
 {
 	struct extent *last = list->n_items > 0 ? &list->items[list->n_items - 1] : NULL;
 	int r;

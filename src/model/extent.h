@@ -36,7 +36,7 @@ void extent_list_clear(struct extent_list *list);
  * Returns 0, -ENOMEM, or -EINVAL when it does not follow on.
  */
 int extent_list_append(struct extent_list *list, uint64_t first, uint64_t count,
-                       enum page_state state);
+		       enum page_state state);
 
 /* Puts all pages in the states of the mask into one state, and joins what then belongs together. */
 void extent_list_set_state(struct extent_list *list, page_state_mask mask, enum page_state state);

@@ -11,14 +11,10 @@
 #include "util/util.h"
 
 static const char *const kinds[OBJECT_KIND_MAX] = {
-	[OBJECT_MEMFD] = "memfd",
-	[OBJECT_TMPFS] = "tmpfs",
-	[OBJECT_SYSV] = "sysv",
-	[OBJECT_ANON] = "anon",
-	[OBJECT_SHMEM] = "shmem",
-	[OBJECT_HUGETLB] = "hugetlb",
-	[OBJECT_SECRETMEM] = "secretmem",
-	[OBJECT_GUEST_MEMFD] = "guest_memfd",
+	[OBJECT_MEMFD] = "memfd",         [OBJECT_TMPFS] = "tmpfs",
+	[OBJECT_SYSV] = "sysv",           [OBJECT_ANON] = "anon",
+	[OBJECT_SHMEM] = "shmem",         [OBJECT_HUGETLB] = "hugetlb",
+	[OBJECT_SECRETMEM] = "secretmem", [OBJECT_GUEST_MEMFD] = "guest_memfd",
 };
 
 const char *object_kind_to_string(enum object_kind kind)
@@ -42,7 +38,7 @@ bool object_kind_is_swappable(enum object_kind kind)
 const char *object_id_format(const struct object_id *id, bool with_generation, char *buf)
 {
 	int n = snprintf(buf, OBJECT_ID_MAX, "%02x:%02x:%llu", major(id->dev), minor(id->dev),
-	                 (unsigned long long)id->ino);
+			 (unsigned long long)id->ino);
 
 	if (with_generation && id->have_generation)
 		snprintf(buf + n, (size_t)(OBJECT_ID_MAX - n), "@%08x", id->generation);

@@ -10,11 +10,11 @@
 
 enum object_kind {
 	OBJECT_MEMFD,
-	OBJECT_TMPFS,       /* a file of a tmpfs mount, perhaps deleted */
-	OBJECT_SYSV,        /* a System V segment; its inode number is the shmid */
-	OBJECT_ANON,        /* anonymous MAP_SHARED */
-	OBJECT_SHMEM,       /* made by the kernel for itself, a graphics buffer for one */
-	OBJECT_HUGETLB,     /* from here on: never swapped */
+	OBJECT_TMPFS,   /* a file of a tmpfs mount, perhaps deleted */
+	OBJECT_SYSV,    /* a System V segment; its inode number is the shmid */
+	OBJECT_ANON,    /* anonymous MAP_SHARED */
+	OBJECT_SHMEM,   /* made by the kernel for itself, a graphics buffer for one */
+	OBJECT_HUGETLB, /* from here on: never swapped */
 	OBJECT_SECRETMEM,
 	OBJECT_GUEST_MEMFD,
 	OBJECT_KIND_MAX,
@@ -38,7 +38,8 @@ struct object_id {
 
 #define OBJECT_ID_MAX 64
 
-/* Writes the id, with the generation if with_generation and it is known. buf: OBJECT_ID_MAX bytes. */
+/* Writes the id, with the generation if with_generation and it is known. buf: OBJECT_ID_MAX bytes.
+ */
 const char *object_id_format(const struct object_id *id, bool with_generation, char *buf);
 /* Returns 0 or -EINVAL. */
 int object_id_parse(const char *s, struct object_id *ret);
@@ -64,13 +65,13 @@ struct object_mapper {
 struct object {
 	struct object_id id;
 	enum object_kind kind;
-	char *name;         /* raw bytes: memfd name, path, SYSVkey; NULL if it has none */
-	bool deleted;       /* a tmpfs file without a name in the tree */
+	char *name;   /* raw bytes: memfd name, path, SYSVkey; NULL if it has none */
+	bool deleted; /* a tmpfs file without a name in the tree */
 	bool have_size;
-	uint64_t size;      /* bytes */
-	uint64_t page_size; /* bytes; the huge page size for hugetlb */
+	uint64_t size;       /* bytes */
+	uint64_t page_size;  /* bytes; the huge page size for hugetlb */
 	struct object *twin; /* the next one with the same DEV:INO; borrowed */
-	bool has_twin;      /* the id needs its generation to be unique */
+	bool has_twin;       /* the id needs its generation to be unique */
 	struct object_holder *holders;
 	size_t n_holders, n_holders_allocated;
 	struct object_mapper *mappers;

@@ -10,11 +10,11 @@
 
 /* Why an answer is less than exact. A set of bits. */
 enum snapshot_reason {
-	SNAPSHOT_NO_CACHESTAT = 1 << 0,      /* present and swap_cache not told apart: in_core */
+	SNAPSHOT_NO_CACHESTAT = 1 << 0,       /* present and swap_cache not told apart: in_core */
 	SNAPSHOT_ALLOCATED_UNPLACED = 1 << 1, /* no cachestat, and some hole is an allocated page */
 	SNAPSHOT_POISON_UNPLACED = 1 << 2,    /* some swap entry is poison, not known which */
-	SNAPSHOT_POISON_UNCHECKED = 1 << 3,  /* no /proc/self/smaps: poison not excluded */
-	SNAPSHOT_KEPT_MOVING = 1 << 4,       /* the kernel's interfaces contradicted each other */
+	SNAPSHOT_POISON_UNCHECKED = 1 << 3,   /* no /proc/self/smaps: poison not excluded */
+	SNAPSHOT_KEPT_MOVING = 1 << 4,        /* the kernel's interfaces contradicted each other */
 };
 
 /* Which kernel interfaces the states come from. A set of bits. */

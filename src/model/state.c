@@ -6,14 +6,10 @@
 #include "model/state.h"
 
 static const char *const names[PAGE_STATE_MAX] = {
-	[PAGE_HOLE] = "hole",
-	[PAGE_ALLOCATED] = "allocated",
-	[PAGE_PRESENT] = "present",
-	[PAGE_SWAP_CACHE] = "swap_cache",
-	[PAGE_SWAPPED] = "swapped",
-	[PAGE_POISONED] = "poisoned",
-	[PAGE_IN_CORE] = "in_core",
-	[PAGE_UNKNOWN] = "unknown",
+	[PAGE_HOLE] = "hole",       [PAGE_ALLOCATED] = "allocated",
+	[PAGE_PRESENT] = "present", [PAGE_SWAP_CACHE] = "swap_cache",
+	[PAGE_SWAPPED] = "swapped", [PAGE_POISONED] = "poisoned",
+	[PAGE_IN_CORE] = "in_core", [PAGE_UNKNOWN] = "unknown",
 };
 
 const char *page_state_to_string(enum page_state state)

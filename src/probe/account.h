@@ -13,15 +13,17 @@
 #include "probe/kcaps.h"
 
 struct account {
-	uint64_t size;   /* bytes */
-	uint64_t pages;  /* of the object, from size */
-	uint64_t blocks; /* pages: slots that are not empty, never written folios and poison included */
+	uint64_t size;           /* bytes */
+	uint64_t pages;          /* of the object, from size */
+	uint64_t blocks;         /* pages: slots that are not empty, never written folios and poison
+				    included */
 	struct timespec changed; /* the object's ctime: every truncate and punch moves it */
 	struct timespec now;     /* CLOCK_REALTIME when this was read */
 	bool have_swapped;
-	uint64_t swapped; /* pages: swap entries, no poison; too low by poison that was punched out */
+	uint64_t swapped; /* pages: swap entries, no poison; too low by poison that was punched out
+			   */
 	bool have_beyond;
-	uint64_t beyond; /* pages of blocks that lie beyond the end of the object */
+	uint64_t beyond;         /* pages of blocks that lie beyond the end of the object */
 	uint64_t beyond_entries; /* those of them that are swap entries or poison */
 	bool have_events;
 	uint64_t swap_ins;  /* of the whole system, since boot */

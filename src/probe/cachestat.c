@@ -5,7 +5,8 @@
 
 #include "probe/cachestat.h"
 
-/* Debian 12's headers do not know the call; the number is the same on every architecture but alpha. */
+/* Debian 12's headers do not know the call; the number is the same on every architecture but alpha.
+ */
 #ifndef SYS_cachestat
 #ifdef __alpha__
 #define SYS_cachestat 561
@@ -29,7 +30,7 @@ struct kernel_cachestat {
 };
 
 int cachestat_count(int fd, uint64_t page_size, uint64_t first, uint64_t count,
-                    struct slot_counts *ret)
+		    struct slot_counts *ret)
 {
 	struct kernel_cachestat_range range = {.off = first * page_size, .len = count * page_size};
 	struct kernel_cachestat stat;

@@ -18,4 +18,4 @@ struct slot_counts {
  * Returns 0, -ENOSYS (no such call), -EPERM (denied: residency is a side channel), or other errno.
  */
 int cachestat_count(int fd, uint64_t page_size, uint64_t first, uint64_t count,
-                    struct slot_counts *ret);
+		    struct slot_counts *ret);

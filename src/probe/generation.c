@@ -5,7 +5,8 @@
 
 #include "probe/generation.h"
 
-/* The layout of a shmem handle (mm/shmem.c, shmem_encode_fh): generation, inode number low, high. */
+/* The layout of a shmem handle (mm/shmem.c, shmem_encode_fh): generation, inode number low, high.
+ */
 #define SHMEM_HANDLE_BYTES (3 * sizeof(uint32_t))
 #define SHMEM_HANDLE_TYPE 1
 

@@ -28,18 +28,18 @@ static const struct {
 	[KCAP_SEEK] = {"seek", "holes", "no answer"},
 	[KCAP_MINCORE] = {"mincore", "pages out of core", "no answer"},
 	[KCAP_CACHESTAT] = {"cachestat", "present from swap_cache, hole from allocated",
-	                    "present and swap_cache become in_core"},
+			    "present and swap_cache become in_core"},
 	[KCAP_SMAPS] = {"smaps", "swap entries of an object, poison",
-	                "swapped pages become unknown, answers take longer"},
+			"swapped pages become unknown, answers take longer"},
 	[KCAP_PAGEMAP] = {"pagemap", "a process's own view, second witness for present",
-	                  "no pagemap verb"},
+			  "no pagemap verb"},
 	[KCAP_VMSTAT] = {"vmstat", "proof that nothing moved meanwhile", "answers take longer"},
 	[KCAP_GENERATION] = {"generation", "objects with the same number told apart",
-	                     "such objects may be mixed up in lists"},
+			     "such objects may be mixed up in lists"},
 	[KCAP_MAP_FILES] = {"map_files", "objects that are mapped but not held open",
-	                    "such objects are listed without states"},
+			    "such objects are listed without states"},
 	[KCAP_PROC_ALL] = {"proc_all", "descriptors and mappings of every process",
-	                   "objects of other users are missing"},
+			   "objects of other users are missing"},
 };
 
 const char *kcap_to_string(enum kcap cap)
@@ -126,7 +126,7 @@ static int try_map_files(int fd, uint64_t page_size)
 	if (address == MAP_FAILED)
 		return -errno;
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)address,
-	         (unsigned long)address + (unsigned long)page_size);
+		 (unsigned long)address + (unsigned long)page_size);
 	opened = open(path, O_RDONLY | O_CLOEXEC);
 	if (opened < 0)
 		r = -errno;

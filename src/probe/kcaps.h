@@ -25,8 +25,8 @@ enum kcap {
 };
 
 struct kcaps {
-	uint64_t page_size; /* bytes */
-	dev_t shmem_dev;    /* the kernel's own mount: memfd, SysV, anonymous MAP_SHARED */
+	uint64_t page_size;  /* bytes */
+	dev_t shmem_dev;     /* the kernel's own mount: memfd, SysV, anonymous MAP_SHARED */
 	int error[KCAP_MAX]; /* 0: works; else the negative errno that trying gave */
 };
 

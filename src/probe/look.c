@@ -48,7 +48,7 @@ static int append_allocated(struct pass *s, uint64_t first, uint64_t end)
 		if (r < 0)
 			return r;
 		r = extent_list_append(s->extents, first, again.end - first,
-		                       classify(again.data ? facts | FACT_DATA : facts));
+				       classify(again.data ? facts | FACT_DATA : facts));
 		if (r < 0)
 			return r;
 		first = again.end;
@@ -121,7 +121,7 @@ static int window_append(struct pass *s, const struct window *w)
 			r = append_allocated(s, w->first + start, w->first + i);
 		else
 			r = extent_list_append(s->extents, w->first + start, i - start,
-			                       classify(w->facts[start]));
+					       classify(w->facts[start]));
 		if (r < 0)
 			return r;
 		start = i;

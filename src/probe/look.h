@@ -8,7 +8,7 @@
 
 /*
  * Appends the states of pages [first, end) to extents. Where present and swap_cache were not told
- * apart the state is PAGE_IN_CORE. probe->run is used if it holds the page, so clear it when what SEEK
- * said may have grown old. Returns 0 or a negative errno.
+ * apart the state is PAGE_IN_CORE. probe->run is used if it holds the page, so clear it when what
+ * SEEK said may have grown old. Returns 0 or a negative errno.
  */
 int look(struct window_probe *p, uint64_t first, uint64_t end, struct extent_list *extents);

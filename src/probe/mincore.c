@@ -10,7 +10,8 @@
 #define MAP_PAGES ((uint64_t)1 << 20)
 
 /* The last page offsets below the largest file that Linux knows (MAX_LFS_FILESIZE). */
-#define FAR_OFFSET(page_size) ((off_t)(INT64_MAX - 1023 * (int64_t)(page_size)) / (page_size) * (page_size))
+#define FAR_OFFSET(page_size) \
+	((off_t)(INT64_MAX - 1023 * (int64_t)(page_size)) / (page_size) * (page_size))
 
 void mincore_unmap(struct mincore_map *map)
 {
@@ -28,7 +29,7 @@ static int mincore_remap(struct mincore_map *map, uint64_t first, uint64_t count
 	mincore_unmap(map);
 	count = MIN(MAX(MAP_PAGES, first + count - start), last - start);
 	address = mmap(NULL, count * map->page_size, PROT_NONE, MAP_SHARED, map->fd,
-	               (off_t)(start * map->page_size));
+		       (off_t)(start * map->page_size));
 	if (address == MAP_FAILED)
 		return -errno;
 	map->address = address;
@@ -39,8 +40,8 @@ static int mincore_remap(struct mincore_map *map, uint64_t first, uint64_t count
 
 int mincore_read(struct mincore_map *map, uint64_t first, size_t count, unsigned char *vec)
 {
-	bool inside = map->address && first >= map->first &&
-	              first + count <= map->first + map->count;
+	bool inside =
+		map->address && first >= map->first && first + count <= map->first + map->count;
 	int r;
 
 	if (!inside) {
@@ -49,7 +50,7 @@ int mincore_read(struct mincore_map *map, uint64_t first, size_t count, unsigned
 			return r;
 	}
 	if (mincore((char *)map->address + (first - map->first) * map->page_size,
-	            count * map->page_size, vec) < 0)
+		    count * map->page_size, vec) < 0)
 		return -errno;
 	return 0;
 }

@@ -32,7 +32,7 @@ int pagemap_read(int fd, uint64_t page, size_t count, uint64_t *words)
 
 	while (got < want) {
 		ssize_t n = pread(fd, (char *)words + got, want - got,
-		                  (off_t)(page * sizeof(*words) + got));
+				  (off_t)(page * sizeof(*words) + got));
 
 		if (n < 0 && errno == EINTR)
 			continue;

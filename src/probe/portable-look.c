@@ -5,7 +5,8 @@
 #include "probe/smaps.h"
 #include "util/util.h"
 
-/* So few extents, or so few for all the pages, are looked at one by one: it takes two calls each. */
+/* So few extents, or so few for all the pages, are looked at one by one: it takes two calls each.
+ */
 #define FEW_EXTENTS 256
 #define PAGES_PER_EXTENT 16
 
@@ -27,7 +28,8 @@ int portable_look_in_mode(struct portable *s, uint32_t mode)
 	return look(&s->probe, s->first, s->end, &s->extents);
 }
 
-/* Are the pages in core folios of the object, all of them? 1 if proved, at the cost of a call a run. */
+/* Are the pages in core folios of the object, all of them? 1 if proved, at the cost of a call a
+ * run. */
 static int prove_in_core_present(struct portable *s)
 {
 	size_t runs = 0;
@@ -41,7 +43,7 @@ static int prove_in_core_present(struct portable *s)
 		if (++runs > FEW_EXTENTS)
 			return 0;
 		r = smaps_has_no_entries(s->request->fd, s->request->caps->page_size, s->now.pages,
-		                         e->first, e->count);
+					 e->first, e->count);
 		if (r <= 0)
 			return r;
 	}
@@ -54,8 +56,8 @@ static int prove_in_core_present(struct portable *s)
  * But what is out of core is
  *   never written + poison + swap entries - those of them in the swap cache.
  * As many out of core as there are swap entries, and none of these in core: then they are the swap
- * entries, all of them. If that cannot be shown, that every page has data is worth knowing at least:
- * none is a folio never written. 1 if proved.
+ * entries, all of them. If that cannot be shown, that every page has data is worth knowing at
+ * least: none is a folio never written. 1 if proved.
  */
 static int prove_full(struct portable *s)
 {

@@ -73,8 +73,9 @@ static bool have_entries(const struct portable *s, uint64_t *ret)
 }
 
 /*
- * Poison is what remains of the slots that hold an entry when the kernel's own count of swap entries
- * is taken away. The slots are counted once more for it, since the look is older than that count.
+ * Poison is what remains of the slots that hold an entry when the kernel's own count of swap
+ * entries is taken away. The slots are counted once more for it, since the look is older than that
+ * count.
  */
 static int count_poison(struct portable *s, uint64_t *ret)
 {
@@ -108,8 +109,8 @@ static int count_poison(struct portable *s, uint64_t *ret)
 }
 
 /*
- * Of pages that are swapped or poisoned: a swap entry that left the swap cache not long ago has left a
- * mark there, poison never has. Those without a mark become unknown here.
+ * Of pages that are swapped or poisoned: a swap entry that left the swap cache not long ago has
+ * left a mark there, poison never has. Those without a mark become unknown here.
  */
 static int split_by_mark(struct portable *s, uint64_t first, uint64_t count, struct extent_list *to)
 {
@@ -133,7 +134,8 @@ static int replace_by_mark(struct portable *s, const struct extent *e, struct ex
 
 static int place_poison(struct portable *s, uint64_t poison)
 {
-	page_state_mask swapped = PAGE_STATE_BIT(PAGE_SWAPPED), unknown = PAGE_STATE_BIT(PAGE_UNKNOWN);
+	page_state_mask swapped = PAGE_STATE_BIT(PAGE_SWAPPED),
+			unknown = PAGE_STATE_BIT(PAGE_UNKNOWN);
 	bool all_known = pages_in(s, unknown) == 0;
 	int r;
 
@@ -146,7 +148,7 @@ static int place_poison(struct portable *s, uint64_t poison)
 	}
 	/* As many without a mark as there is poison, or none that was ever counted as swapped. */
 	if (all_known && ((s->whole && pages_in(s, unknown) == poison) ||
-	                  (s->now.have_swapped && s->now.swapped == 0)))
+			  (s->now.have_swapped && s->now.swapped == 0)))
 		extent_list_set_state(&s->extents, unknown, PAGE_POISONED);
 	if (pages_in(s, unknown) > 0)
 		s->reasons |= SNAPSHOT_POISON_UNPLACED;

@@ -44,7 +44,7 @@ static int replace_by_mincore(struct portable *s, const struct extent *e, struct
 
 		for (size_t i = 0; i < n && r >= 0; i++)
 			r = extent_list_append(to, at + i, 1,
-			                       vec[i] & 1 ? PAGE_SWAP_CACHE : PAGE_SWAPPED);
+					       vec[i] & 1 ? PAGE_SWAP_CACHE : PAGE_SWAPPED);
 		if (r < 0)
 			return r;
 		at += n;
@@ -100,9 +100,9 @@ static int look_anew(struct portable *s, bool thorough)
 }
 
 /*
- * Something happened, perhaps to this object. If a second look agrees with the first, it did not. If
- * not, the fast look may have put together facts of different moments: the last word is with a look
- * that takes nothing for granted.
+ * Something happened, perhaps to this object. If a second look agrees with the first, it did not.
+ * If not, the fast look may have put together facts of different moments: the last word is with a
+ * look that takes nothing for granted.
  */
 static int second_look_full(struct portable *s, struct extent_list *old)
 {
@@ -129,8 +129,7 @@ static int second_look(struct portable *s)
 
 	if (r < 0)
 		return r;
-	if (account_is_quiet(&s->before, &s->now) &&
-	    pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
+	if (account_is_quiet(&s->before, &s->now) && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
 		r = second_look_quiet(s, &old);
 	else
 		r = second_look_full(s, &old);
@@ -214,8 +213,8 @@ int probe_portable(const struct probe_request *request, struct snapshot *ret)
 	struct portable s = {
 		.request = request,
 		.probe = {.fd = request->fd,
-		          .caps = request->caps,
-		          .map = {.fd = request->fd, .page_size = request->caps->page_size}},
+			  .caps = request->caps,
+			  .map = {.fd = request->fd, .page_size = request->caps->page_size}},
 	};
 	int r = probe_object(&s);
 

@@ -53,8 +53,8 @@ typedef int (*portable_replace)(struct portable *s, const struct extent *e, stru
 int portable_replace_extents(struct portable *s, page_state_mask mask, portable_replace f);
 
 /*
- * Swap entries and poison of the whole object, slot by slot (about 13 ns an entry); the kernel looks
- * only if it keeps count of any swap entry. -EOPNOTSUPP if the object is too small to be cut.
+ * Swap entries and poison of the whole object, slot by slot (about 13 ns an entry); the kernel
+ * looks only if it keeps count of any swap entry. -EOPNOTSUPP if the object is too small to be cut.
  */
 int portable_count_entries(const struct portable *s, uint64_t *ret);
 

@@ -15,15 +15,15 @@
 /* Where a process maps a part of the object: a second witness for "present". */
 struct probe_witness {
 	pid_t pid;
-	uint64_t page;   /* of the address space */
-	uint64_t first;  /* page of the object that lies there */
-	uint64_t count;  /* pages */
+	uint64_t page;  /* of the address space */
+	uint64_t first; /* page of the object that lies there */
+	uint64_t count; /* pages */
 };
 
 struct probe_request {
 	int fd; /* of the object, borrowed; open for reading is enough */
 	const struct kcaps *caps;
-	struct page_range range; /* pages; what lies beyond the object is cropped */
+	struct page_range range;               /* pages; what lies beyond the object is cropped */
 	const struct probe_witness *witnesses; /* shared mappings only; may be none */
 	size_t n_witnesses;
 };

@@ -5,7 +5,8 @@
 #include "probe/seek.h"
 #include "util/util.h"
 
-/* The page where whence stops at or behind first; UINT64_MAX if it stops nowhere (end of object). */
+/* The page where whence stops at or behind first; UINT64_MAX if it stops nowhere (end of object).
+ */
 static int seek_page(int fd, uint64_t page_size, uint64_t first, int whence, uint64_t *ret)
 {
 	off_t at = lseek(fd, (off_t)(first * page_size), whence);

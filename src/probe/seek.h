@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* lseek(SEEK_DATA / SEEK_HOLE): where a swap entry or an uptodate folio lies. Asks nobody's leave. */
+/* lseek(SEEK_DATA / SEEK_HOLE): where a swap entry or an uptodate folio lies. Asks nobody's leave.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #include "probe/slots.h"
 
 int slots_find(int fd, uint64_t page_size, uint64_t first, uint64_t count, slots_emit emit,
-               void *context)
+	       void *context)
 {
 	struct slot_counts n;
 	int r = cachestat_count(fd, page_size, first, count, &n);

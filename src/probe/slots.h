@@ -11,4 +11,4 @@
 typedef int (*slots_emit)(void *context, uint64_t first, uint64_t count, page_facts facts);
 
 int slots_find(int fd, uint64_t page_size, uint64_t first, uint64_t count, slots_emit emit,
-               void *context);
+	       void *context);

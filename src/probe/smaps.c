@@ -56,7 +56,7 @@ static int smaps_of_mapping(const void *address, uint64_t page_size, uint64_t *r
 static int smaps_of_part(int fd, uint64_t page_size, uint64_t first, uint64_t count, uint64_t *ret)
 {
 	void *address = mmap(LOW_ADDRESS, count * page_size, PROT_NONE, MAP_SHARED, fd,
-	                     (off_t)(first * page_size));
+			     (off_t)(first * page_size));
 	int r;
 
 	if (address == MAP_FAILED)

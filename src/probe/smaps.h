@@ -9,15 +9,16 @@
 
 #include <stdint.h>
 
-/* Swap entries of the whole object, O(1). pages: all of the object's. Returns 0 or a negative errno. */
+/* Swap entries of the whole object, O(1). pages: all of the object's. Returns 0 or a negative
+ * errno. */
 int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret);
 
 /*
  * Swap entries and poisoned entries, by looking at every slot (about 13 ns an entry). It takes two
- * mappings, since only one of less than the whole makes the kernel look: border (0 < border < pages)
- * is where to cut, and it must not cut a large folio's entry in two.
- * Returns 0 or a negative errno. If the object holds no swap entry at all the kernel does not look,
- * and poison is not counted either: the answer is 0.
+ * mappings, since only one of less than the whole makes the kernel look: border (0 < border <
+ * pages) is where to cut, and it must not cut a large folio's entry in two. Returns 0 or a negative
+ * errno. If the object holds no swap entry at all the kernel does not look, and poison is not
+ * counted either: the answer is 0.
  */
 int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret);
 
@@ -25,4 +26,5 @@ int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t bor
  * 1 if no slot of pages [first, first + count) holds a swap entry or poison, 0 if one does or that
  * cannot be told (the range is the whole object), or a negative errno.
  */
-int smaps_has_no_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t first, uint64_t count);
+int smaps_has_no_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t first,
+			 uint64_t count);

@@ -62,7 +62,7 @@ static int find_slots_where(struct window_probe *p, struct window *w, page_facts
 			continue;
 		}
 		r = slots_find(p->fd, p->caps->page_size, w->first + start, i - start,
-		               add_slot_facts, w);
+			       add_slot_facts, w);
 		if (r < 0)
 			return r;
 	}
@@ -105,10 +105,10 @@ static int try_all_folios(struct window_probe *p, struct window *w)
 }
 
 /*
- * One count of the window's slots tells holes from allocated pages, where the pages with data explain
- * all that is counted; and that no page in core is a swap entry, where those out of core explain all
- * swap entries. In a window of both kinds it costs nearly as much as mincore did: after a few such
- * windows the question is left to the accounting of the whole object.
+ * One count of the window's slots tells holes from allocated pages, where the pages with data
+ * explain all that is counted; and that no page in core is a swap entry, where those out of core
+ * explain all swap entries. In a window of both kinds it costs nearly as much as mincore did: after
+ * a few such windows the question is left to the accounting of the whole object.
  */
 static int explain_by_count(struct window_probe *p, struct window *w)
 {

@@ -19,8 +19,9 @@
 
 /* What a look may take for granted, or must not. A set of bits. */
 enum window_mode {
-	WINDOW_THOROUGH = 1 << 0,    /* ask every interface about every page */
-	WINDOW_ASSUME_DATA = 1 << 1, /* no slot is empty; ask mincore only, the rest is proved later */
+	WINDOW_THOROUGH = 1 << 0, /* ask every interface about every page */
+	WINDOW_ASSUME_DATA =
+		1 << 1, /* no slot is empty; ask mincore only, the rest is proved later */
 };
 
 /* What the windows of one look share. */
@@ -30,14 +31,14 @@ struct window_probe {
 	struct mincore_map map;
 	uint32_t mode;
 	struct seek_run run; /* what SEEK said last; kept from window to window of one look */
-	bool expect_folios; /* guess for the next window: as the last one */
-	unsigned n_mixed;   /* windows with pages in core and out of core, so far */
-	uint32_t sources;   /* enum probe_source: what was asked so far */
+	bool expect_folios;  /* guess for the next window: as the last one */
+	unsigned n_mixed;    /* windows with pages in core and out of core, so far */
+	uint32_t sources;    /* enum probe_source: what was asked so far */
 };
 
 struct window {
-	uint64_t first; /* page of the object */
-	unsigned n;     /* pages, at most WINDOW_PAGES */
+	uint64_t first;  /* page of the object */
+	unsigned n;      /* pages, at most WINDOW_PAGES */
 	unsigned n_data; /* those with FACT_DATA; all others have FACT_NO_DATA */
 	unsigned n_out;  /* those with FACT_DATA and FACT_NOT_IN_CORE, once mincore was asked */
 	bool all_folios; /* every page with data is known as a folio */

@@ -30,7 +30,7 @@ static int ask_witness(const struct probe_witness *w, uint64_t first, size_t n, 
 }
 
 static int append_chunk(const struct probe_request *request, uint64_t first, size_t n,
-                        struct extent_list *to, uint32_t *sources)
+			struct extent_list *to, uint32_t *sources)
 {
 	bool proved[CHUNK_PAGES] = {false};
 
@@ -43,7 +43,7 @@ static int append_chunk(const struct probe_request *request, uint64_t first, siz
 		for (i = start + 1; i < n && proved[i] == proved[start]; i++)
 			;
 		r = extent_list_append(to, first + start, i - start,
-		                       proved[start] ? PAGE_PRESENT : PAGE_IN_CORE);
+				       proved[start] ? PAGE_PRESENT : PAGE_IN_CORE);
 		if (r < 0)
 			return r;
 	}
@@ -51,7 +51,7 @@ static int append_chunk(const struct probe_request *request, uint64_t first, siz
 }
 
 int resolve_by_witness(const struct probe_request *request, struct extent_list *extents,
-                       uint32_t *sources)
+		       uint32_t *sources)
 {
 	struct extent_list list = {0};
 	int r = 0;

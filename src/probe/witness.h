@@ -10,4 +10,4 @@
  * Returns 0 or a negative errno; a witness that is gone or may not be read says nothing.
  */
 int resolve_by_witness(const struct probe_request *request, struct extent_list *extents,
-                       uint32_t *sources);
+		       uint32_t *sources);

@@ -9,5 +9,5 @@
 /* Makes room for item number n (counted from 0) in *items. Returns 0 or -ENOMEM. */
 int array_reserve(void **items, size_t *allocated, size_t n, size_t item_size);
 
-#define ARRAY_RESERVE(items, allocated, n)                                                         \
+#define ARRAY_RESERVE(items, allocated, n) \
 	array_reserve((void **)(items), (allocated), (n), sizeof(**(items)))

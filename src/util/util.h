@@ -35,17 +35,17 @@ static inline void closep(int *fd)
 #define _cleanup_close_ _cleanup_(closep)
 
 /* Hands a resource over: the variable no longer owns it. */
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) *taken_from_ = &(p);                                                 \
-		__typeof__(p) taken_ = *taken_from_;                                               \
-		*taken_from_ = NULL;                                                               \
-		taken_;                                                                            \
+#define TAKE_PTR(p)                                  \
+	({                                           \
+		__typeof__(p) *taken_from_ = &(p);   \
+		__typeof__(p) taken_ = *taken_from_; \
+		*taken_from_ = NULL;                 \
+		taken_;                              \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int *taken_from_ = &(fd);                                                          \
-		int taken_ = *taken_from_;                                                         \
-		*taken_from_ = -1;                                                                 \
-		taken_;                                                                            \
+#define TAKE_FD(fd)                        \
+	({                                 \
+		int *taken_from_ = &(fd);  \
+		int taken_ = *taken_from_; \
+		*taken_from_ = -1;         \
+		taken_;                    \
 	})

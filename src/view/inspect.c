@@ -7,7 +7,7 @@
 
 /* The mappers that can witness for "present"; private mappings show copies. */
 static int make_witnesses(const struct discovery *d, const struct object *o,
-                          struct probe_witness **ret, size_t *ret_n)
+			  struct probe_witness **ret, size_t *ret_n)
 {
 	struct probe_witness *witnesses = calloc(o->n_mappers + 1, sizeof(*witnesses));
 	uint64_t page_size = d->caps->page_size;
@@ -32,7 +32,7 @@ static int make_witnesses(const struct discovery *d, const struct object *o,
 }
 
 int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-                   struct snapshot *ret)
+		   struct snapshot *ret)
 {
 	_cleanup_free_ struct probe_witness *witnesses = NULL;
 	struct probe_request request = {.caps = d->caps, .range = range};

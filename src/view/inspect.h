@@ -13,4 +13,4 @@
  * -ENOENT (gone), or another negative errno.
  */
 int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-                   struct snapshot *ret);
+		   struct snapshot *ret);

@@ -33,7 +33,7 @@ void process_view_done(struct process_view *v)
 }
 
 struct page_range view_mapping_crop(const struct process_view *v, const struct view_mapping *m,
-                                    struct page_range range)
+				    struct page_range range)
 {
 	uint64_t first = m->where.start / v->page_size, end = m->where.end / v->page_size;
 	uint64_t range_end = range.first + MIN(range.count, UINT64_MAX - range.first);
@@ -45,7 +45,7 @@ struct page_range view_mapping_crop(const struct process_view *v, const struct v
 
 /* The page of the object that lies at a page of the address space. */
 static uint64_t object_page(const struct process_view *v, const struct view_mapping *m,
-                            uint64_t page)
+			    uint64_t page)
 {
 	return m->where.offset / v->page_size + (page - m->where.start / v->page_size);
 }
@@ -68,7 +68,7 @@ static int add_mappings(struct process_view *v, const struct object *o, struct p
 
 /* The pages of the object that the mappings [from, end of list) show within range. */
 static struct page_range range_of_object(const struct process_view *v, size_t from,
-                                         struct page_range range)
+					 struct page_range range)
 {
 	uint64_t first = UINT64_MAX, end = 0;
 
@@ -85,7 +85,7 @@ static struct page_range range_of_object(const struct process_view *v, size_t fr
 
 /* Looks at one object once, however often it is mapped. */
 static int add_object(struct process_view *v, const struct discovery *d, const struct object *o,
-                      struct page_range range)
+		      struct page_range range)
 {
 	struct snapshot *snapshot = &v->snapshots[v->n_snapshots];
 	size_t from = v->n_mappings;
@@ -113,7 +113,7 @@ static int mapping_compare(const void *a, const void *b)
 }
 
 int process_view_build(const struct discovery *d, pid_t pid, struct object *const *objects,
-                       size_t n_objects, struct page_range range, struct process_view *ret)
+		       size_t n_objects, struct page_range range, struct process_view *ret)
 {
 	struct process_view v = {.pid = pid, .page_size = d->caps->page_size};
 	int r = 0;
@@ -154,7 +154,7 @@ static size_t find_extent(const struct extent_list *list, uint64_t page)
 
 /* The object's states of n pages from page on; what the snapshot does not cover lies beyond it. */
 static void object_states(const struct process_view *v, const struct view_mapping *m, uint64_t page,
-                          size_t n, unsigned char *states)
+			  size_t n, unsigned char *states)
 {
 	uint64_t first = object_page(v, m, page);
 	const struct extent_list *list;
@@ -192,7 +192,7 @@ static int private_state(uint64_t word, int object_state)
 
 /* The states of n pages, at most CHUNK_PAGES; words are those of pagemap for a private mapping. */
 static int chunk_states(const struct process_view *v, const struct view_mapping *m, uint64_t page,
-                        size_t n, unsigned char *states)
+			size_t n, unsigned char *states)
 {
 	uint64_t words[CHUNK_PAGES];
 	int r;
@@ -209,7 +209,7 @@ static int chunk_states(const struct process_view *v, const struct view_mapping 
 }
 
 int view_walk(const struct process_view *v, const struct view_mapping *m, struct page_range range,
-              view_emit emit, void *context)
+	      view_emit emit, void *context)
 {
 	struct page_range part = view_mapping_crop(v, m, range);
 	uint64_t page = part.first, end = part.first + part.count, run = page;
@@ -252,7 +252,7 @@ static uint64_t fix_word(uint64_t word, int state, uint64_t *unsure)
 }
 
 int view_read_words(const struct process_view *v, const struct view_mapping *m, uint64_t page,
-                    size_t n, uint64_t *words, uint64_t *ret_unsure)
+		    size_t n, uint64_t *words, uint64_t *ret_unsure)
 {
 	int r = pagemap_read(v->pagemap_fd, page, n, words);
 

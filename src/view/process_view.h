@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Shared memory as one process maps it: by virtual address. What /proc/PID/pagemap does not say of a
- * page of a shared mapping comes from the object's snapshot; what a process has copied for itself in
- * a private mapping comes from pagemap.
+ * Shared memory as one process maps it: by virtual address. What /proc/PID/pagemap does not say of
+ * a page of a shared mapping comes from the object's snapshot; what a process has copied for itself
+ * in a private mapping comes from pagemap.
  */
 
 #include "discover/discover.h"
@@ -45,28 +45,28 @@ struct process_view {
 void process_view_done(struct process_view *v);
 
 /*
- * Looks at the mappings that the process has of these objects, as far as they lie in range (pages of
- * the address space). Returns 0 or a negative errno (-EACCES: its pagemap may not be read).
+ * Looks at the mappings that the process has of these objects, as far as they lie in range (pages
+ * of the address space). Returns 0 or a negative errno (-EACCES: its pagemap may not be read).
  */
 int process_view_build(const struct discovery *d, pid_t pid, struct object *const *objects,
-                       size_t n_objects, struct page_range range, struct process_view *ret);
+		       size_t n_objects, struct page_range range, struct process_view *ret);
 
 /* The part of the mapping that lies in range, in pages of the address space; count may be 0. */
 struct page_range view_mapping_crop(const struct process_view *v, const struct view_mapping *m,
-                                    struct page_range range);
+				    struct page_range range);
 
 /* Told of runs of pages in one state, in order. page is of the address space. Negative stops. */
 typedef int (*view_emit)(void *context, const struct view_mapping *m, uint64_t page, uint64_t count,
-                         int state);
+			 int state);
 
 /* Goes over a part of one mapping. Returns 0 or a negative errno. */
 int view_walk(const struct process_view *v, const struct view_mapping *m, struct page_range range,
-              view_emit emit, void *context);
+	      view_emit emit, void *context);
 
 /*
- * The words of /proc/PID/pagemap for n pages of one mapping, with PAGEMAP_SWAP set for swapped pages
- * of the object (in the swap cache or not), as for private ones, and cleared where the kernel means
- * a marker by it. Adds to *ret_unsure the pages of which that could not be told.
+ * The words of /proc/PID/pagemap for n pages of one mapping, with PAGEMAP_SWAP set for swapped
+ * pages of the object (in the swap cache or not), as for private ones, and cleared where the kernel
+ * means a marker by it. Adds to *ret_unsure the pages of which that could not be told.
  */
 int view_read_words(const struct process_view *v, const struct view_mapping *m, uint64_t page,
-                    size_t n, uint64_t *words, uint64_t *ret_unsure);
+		    size_t n, uint64_t *words, uint64_t *ret_unsure);
