@@ -13,10 +13,10 @@ static bool is_single(page_facts facts)
 	return (facts & (facts - 1)) == 0;
 }
 
-/* No data: a hole, or a folio that fallocate made and nobody wrote. */
-static enum page_state classify_no_data(page_facts core, page_facts slot)
+/* No data: a hole, or a folio that fallocate made and nobody wrote (a fault would make it data). */
+static enum page_state classify_no_data(page_facts core, page_facts slot, bool mapped)
 {
-	if (core == FACT_IN_CORE)
+	if (core == FACT_IN_CORE || mapped)
 		return PAGE_UNKNOWN; /* uptodate and yet no data: written in between */
 	if (slot == FACT_EMPTY)
 		return PAGE_HOLE;
@@ -54,6 +54,8 @@ enum page_state classify(page_facts facts)
 	if (seek == FACT_DATA || (seek == 0 && core == FACT_IN_CORE))
 		return classify_data(core, slot, facts & FACT_MAPPED);
 	if (seek == FACT_NO_DATA)
-		return classify_no_data(core, slot);
-	return slot == FACT_EMPTY && core != FACT_IN_CORE ? PAGE_HOLE : PAGE_UNKNOWN;
+		return classify_no_data(core, slot, facts & FACT_MAPPED);
+	/* An empty slot is a hole, whether or not SEEK was asked. */
+	return slot == FACT_EMPTY ? classify_no_data(core, slot, facts & FACT_MAPPED)
+				  : PAGE_UNKNOWN;
 }

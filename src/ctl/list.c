@@ -242,6 +242,15 @@ static int report_rows(const struct list_row *rows, size_t n)
 	return code;
 }
 
+static bool is_readable(const struct query *q, pid_t pid)
+{
+	_cleanup_(discovery_done) struct discovery d = {.proc_fd = -1};
+
+	if (discover(&q->caps, "/proc", pid, &d) < 0)
+		return false;
+	return d.n_denied_processes == 0 && d.n_denied_mappings == 0;
+}
+
 static int list_rows(const struct query *q, const struct options *o, struct table *t)
 {
 	struct list_row *rows = calloc((size_t)q->n_objects + 1, sizeof(*rows));
@@ -268,6 +277,9 @@ static int list_rows(const struct query *q, const struct options *o, struct tabl
 		snapshot_done(&rows[i].snapshot);
 	}
 	free(rows);
+	/* If that process could be read its objects are all there, if perhaps not all their holders. */
+	if (o->selector.pid > 0 && is_readable(q, o->selector.pid))
+		denied = 0;
 	return code ? code : denied;
 }
 
@@ -285,7 +297,8 @@ int verb_list(const struct options *o)
 		if (!sort_column)
 			return EXIT_USAGE;
 	}
-	r = query_open(&q, o, selector_is_empty(&o->selector) || o->selector.pid == 0);
+	/* Whatever is selected: its other holders count too. */
+	r = query_open(&q, o, true);
 	if (r != 0)
 		return r;
 	return list_rows(&q, o, &t);

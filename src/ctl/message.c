@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ctl/ctl.h"
+#include "ctl/text.h"
 
 static void complain(const char *format, va_list ap) _printf_(1, 0);
 
+/* One line, whatever was typed: what it quotes is escaped. */
 static void complain(const char *format, va_list ap)
 {
+	_cleanup_free_ char *line = NULL, *escaped = NULL;
+
+	if (vasprintf(&line, format, ap) < 0)
+		line = NULL;
+	escaped = line ? text_escape(line) : NULL;
 	fflush(stdout);
-	fputs("shmstatectl: ", stderr);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "shmstatectl: %s\n", escaped ? escaped : format);
 }
 
 #define DEFINE_COMPLAINT(name, code)      \

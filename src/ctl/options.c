@@ -128,13 +128,15 @@ static int parse_kinds(const char *arg, uint32_t *ret)
 
 static int parse_states(const char *arg, struct options *o)
 {
+	page_state_mask states;
 	const char *bad;
 
-	if (page_state_mask_parse(arg, &o->states, &bad) < 0)
+	if (page_state_mask_parse(arg, &states, &bad) < 0)
 		return usage_error(
 			"--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
 			"swap_cache, swapped, poisoned, in_core or unknown",
 			arg, (int)strcspn(bad, ","), bad);
+	o->states = o->have_states ? o->states | states : states;
 	o->have_states = true;
 	return 0;
 }
@@ -356,9 +358,9 @@ static int option_error(int c, char *argv[])
 	if (c == ':')
 		return usage_error("--%s needs %s", spec ? spec->name : "option",
 				   spec && spec->argument ? spec->argument : "an argument");
-	if (spec && optopt >= 256)
+	if (spec)
 		return usage_error("--%s takes no argument", spec->name);
-	if (optopt > 0 && optopt < 256)
+	if (optopt != 0)
 		return usage_error("unknown option -%c; see shmstatectl --help", optopt);
 	return usage_error("unknown option %s; see shmstatectl --help", argv[optind - 1]);
 }

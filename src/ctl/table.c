@@ -113,8 +113,10 @@ void table_print_header(const struct table *t)
 	if (t->colour)
 		printf(TERMINAL_BOLD);
 	for (size_t i = 0; i < t->n_chosen; i++) {
+		const struct column *c = &t->columns[t->chosen[i]];
+
 		if (t->colour && i + 1 == t->n_chosen) {
-			printf("%s" TERMINAL_NORMAL "\n", t->columns[t->chosen[i]].name);
+			printf("%*s" TERMINAL_NORMAL "\n", c->right ? t->widths[i] : 0, c->name);
 			continue;
 		}
 		print_padded(t, i, t->columns[t->chosen[i]].name);

@@ -42,7 +42,8 @@ char *text_escape(const char *s)
 	if (!escaped)
 		return NULL;
 	while (*s) {
-		size_t n = utf8_length((const unsigned char *)s);
+		/* The backslash too, or a name could look as if it had been escaped. */
+		size_t n = *s == '\\' ? 0 : utf8_length((const unsigned char *)s);
 
 		if (n > 0) {
 			to = mempcpy(to, s, n);

@@ -142,10 +142,10 @@ int object_name_from_link(enum object_kind kind, const char *text, char **ret)
 	}
 	if (len > suffix && strcmp(text + len - suffix, deleted_suffix) == 0)
 		len -= suffix;
-	if (starts_with(text, "/memfd:")) {
+	if (kind != OBJECT_TMPFS && starts_with(text, "/memfd:")) {
 		text += strlen("/memfd:");
 		len -= strlen("/memfd:");
-	} else if (starts_with(text, "/SYSV")) {
+	} else if (kind != OBJECT_TMPFS && starts_with(text, "/SYSV")) {
 		text++;
 		len--;
 	}

@@ -68,7 +68,11 @@ static int object_new(const struct sighting *s, struct object **ret)
 	o->id = s->id;
 	o->kind = s->kind;
 	o->page_size = s->page_size;
-	r = object_name_from_link(s->kind, s->link, &o->name);
+	/* The name of a file that is not deleted may end in " (deleted)" all the same. */
+	if (s->kind == OBJECT_TMPFS && !s->deleted)
+		r = (o->name = strdup(s->link)) ? 0 : -ENOMEM;
+	else
+		r = object_name_from_link(s->kind, s->link, &o->name);
 	if (r < 0) {
 		object_free(o);
 		return r;

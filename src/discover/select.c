@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,13 +46,24 @@ static int sight_path(struct discovery *d, const char *path, struct object **ret
 	return discovery_note(d, &s, ret);
 }
 
+static bool process_exists(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return access(path, F_OK) == 0;
+}
+
 int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
 		      struct discovery *ret)
 {
 	struct discovery d;
 	struct object *o;
-	int r = discover(caps, "/proc", all_processes ? 0 : s->pid, &d);
+	int r;
 
+	if (s->pid > 0 && !process_exists(s->pid))
+		return -ESRCH;
+	r = discover(caps, "/proc", all_processes ? 0 : s->pid, &d);
 	if (r < 0)
 		return r;
 	if (s->path) {

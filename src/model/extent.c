@@ -68,11 +68,6 @@ uint64_t extent_list_pages(const struct extent_list *list, page_state_mask mask)
 	return pages;
 }
 
-static uint64_t list_first(const struct extent_list *list)
-{
-	return list->n_items > 0 ? list->items[0].first : UINT64_MAX;
-}
-
 static uint64_t list_pages(const struct extent_list *list)
 {
 	return extent_list_pages(list, ~(page_state_mask)0);
@@ -83,21 +78,16 @@ uint64_t extent_list_difference(const struct extent_list *a, const struct extent
 	uint64_t common = 0, same = 0;
 	size_t i = 0, k = 0;
 
-	if (a->n_items == 0 || b->n_items == 0 || list_first(a) != list_first(b))
-		return MAX(list_pages(a), list_pages(b));
-
 	while (i < a->n_items && k < b->n_items) {
 		const struct extent *x = &a->items[i], *y = &b->items[k];
 		uint64_t start = MAX(x->first, y->first);
-		uint64_t end = MIN(x->first + x->count, y->first + y->count);
+		uint64_t x_end = x->first + x->count, y_end = y->first + y->count;
+		uint64_t n = MIN(x_end, y_end) > start ? MIN(x_end, y_end) - start : 0;
 
-		common += end - start;
-		if (x->state == y->state)
-			same += end - start;
-		if (x->first + x->count == end)
-			i++;
-		if (y->first + y->count == end)
-			k++;
+		common += n;
+		same += x->state == y->state ? n : 0;
+		i += x_end <= y_end;
+		k += y_end <= x_end;
 	}
-	return common - same + MAX(list_pages(a), list_pages(b)) - common;
+	return list_pages(a) + list_pages(b) - common - same;
 }

@@ -69,7 +69,8 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret)
 	a.blocks = (uint64_t)st.st_blocks / (caps->page_size / 512);
 	a.changed = st.st_ctim;
 	a.have_swapped = smaps_swapped(fd, caps->page_size, a.pages, &a.swapped) == 0;
-	if (cachestat_count(fd, caps->page_size, a.pages, 0, &beyond) == 0) {
+	if (kcaps_has(caps, KCAP_CACHESTAT) &&
+	    cachestat_count(fd, caps->page_size, a.pages, 0, &beyond) == 0) {
 		a.have_beyond = true;
 		a.beyond = beyond.folios + beyond.entries;
 		a.beyond_entries = beyond.entries;

@@ -21,6 +21,7 @@ static void crop(struct portable *s)
 	const struct page_range *asked = &s->request->range;
 	uint64_t pages = s->now.pages;
 
+	s->size = s->now.size;
 	if (pages <= SMALL_PAGES || (asked->first == 0 && asked->count >= pages)) {
 		s->whole = true;
 		s->first = 0;
@@ -175,7 +176,7 @@ static int fill_snapshot(struct portable *s, struct snapshot *ret)
 	uint64_t end = first + MIN(asked->count, s->end - first);
 	struct snapshot answer = {
 		.page_size = s->request->caps->page_size,
-		.size = s->now.size,
+		.size = s->size,
 		.first = first,
 		.count = end - first,
 		.probe = "portable",

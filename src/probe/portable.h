@@ -18,6 +18,7 @@ struct portable {
 	struct window_probe probe;
 	struct account before; /* when it began */
 	struct account now;    /* the latest */
+	uint64_t size;         /* bytes, when the latest look began */
 	bool whole;            /* the whole object is looked at */
 	uint64_t first;        /* pages looked at */
 	uint64_t end;

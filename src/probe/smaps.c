@@ -59,8 +59,9 @@ static int smaps_of_part(int fd, uint64_t page_size, uint64_t first, uint64_t co
 			     (off_t)(first * page_size));
 	int r;
 
+	/* An object larger than the address space is no lack of memory. */
 	if (address == MAP_FAILED)
-		return -errno;
+		return errno == ENOMEM ? -EOVERFLOW : -errno;
 	r = smaps_of_mapping(address, page_size, ret);
 	munmap(address, count * page_size);
 	return r;

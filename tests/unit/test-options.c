@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "unit.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "config.h"
+#include "ctl/options.h"
+
+#define WORDS_MAX 16
+
+/* A command line under way. The words are cut out of a copy of the text, at each blank. */
+struct parsing {
+	char *words[WORDS_MAX];
+	int n;
+	struct options options;
+	const struct verb *verb;
+	int code;
+};
+
+static int parse(void *context)
+{
+	struct parsing *p = context;
+
+	optind = 0; /* getopt starts anew */
+	p->verb = options_parse(p->n, p->words, &p->options, &p->code);
+	return 0;
+}
+
+/* Parses "verb word --option ...": a word may be empty, written as ''. The caller frees copy. */
+static struct parsing parse_line(const char *line, char **ret_out, char **ret_err, char **ret_copy)
+{
+	struct parsing p = {.n = 1, .code = -1};
+	char *copy = strdup(line), *rest = copy, *word;
+
+	p.words[0] = (char *)"shmstatectl";
+	while ((word = strsep(&rest, " "))) {
+		assert_true(p.n < WORDS_MAX - 1);
+		if (strcmp(word, "''") == 0)
+			*word = '\0';
+		p.words[p.n++] = word;
+	}
+	if (line[0] == '\0')
+		p.n = 1;
+	p.words[p.n] = NULL;
+	capture(parse, &p, ret_out, NULL, ret_err);
+	*ret_copy = copy;
+	return p;
+}
+
+/* Taken without a word; *ret_copy owns the strings in the result. */
+static struct options taken(const char *line, const char *verb, char **ret_copy)
+{
+	char *out, *err;
+	struct parsing p = parse_line(line, &out, &err, ret_copy);
+
+	if (!p.verb || strcmp(p.verb->name, verb) != 0 || out[0] || err[0])
+		fail_msg("\"%s\" was not taken: %s%s", line, out, err);
+	assert_int_equal(p.code, EXIT_OK);
+	free(out);
+	free(err);
+	return p.options;
+}
+
+static void refused(const char *line, const char *expected_err)
+{
+	char *out, *err, *copy;
+	struct parsing p = parse_line(line, &out, &err, &copy);
+
+	if (p.verb || p.code != EXIT_USAGE || out[0])
+		fail_msg("\"%s\" was taken, code %d", line, p.code);
+	if (count_lines(err) != 1 || strncmp(err, "shmstatectl: ", 13) != 0)
+		fail_msg("\"%s\": not one line of stderr: %s", line, err);
+	if (strncmp(err + 13, expected_err, strlen(expected_err)) != 0)
+		fail_msg("\"%s\": said \"%s\", expected \"%s\"", line, err + 13, expected_err);
+	free(out);
+	free(err);
+	free(copy);
+}
+
+/* Which option goes with which verb. A verb's letter: l d s p c. */
+static const struct {
+	const char *option, *argument;
+	const char *with; /* what else it takes to be accepted */
+	const char *verbs;
+} matrix[] = {
+	{"--pid", "=1", "", "ldsp"},
+	{"--fd", "=0", " --pid=1", "ldsp"},
+	{"--address", "=7f0000001000", " --pid=1", "ldsp"},
+	{"--path", "=/dev/shm/x", "", "ldsp"},
+	{"--name", "=guest", "", "ldsp"},
+	{"--kind", "=memfd", "", "l"},
+	{"--sort", "=id", "", "l"},
+	{"--reverse", "", "", "l"},
+	{"-r", "", "", "l"},
+	{"--bytes", "", "", "lsd"},
+	{"-b", "", "", "lsd"},
+	{"--state", "=swapped", "", "dp"},
+	{"--range", "=0+1", "", "dp"},
+	{"--format", "=csv", "", "dp"},
+	{"--format", "=bitmap", " --state=swapped", "d"},
+	{"--format", "=raw", "", "p"},
+	{"--write", "=/tmp/x", " --format=raw", "p"},
+	{"--output", "=id", "", "ldpc"},
+	{"-o", " id", "", "ldpc"},
+	{"--json", "=short", "", "ldspc"},
+	{"--no-legend", "", "", "ldspc"},
+	{"--no-pager", "", "", "ldspc"},
+};
+
+static const char *const verbs[] = {"list", "dump", "show", "pagemap", "capabilities"};
+
+/* What the verb cannot do without, unless the option brings it. */
+static const char *needs(const char *verb, const char *option)
+{
+	bool selects = strcmp(option, "--pid") == 0 || strcmp(option, "--path") == 0 ||
+		       strcmp(option, "--name") == 0;
+
+	if (strcmp(verb, "pagemap") == 0 && strcmp(option, "--pid") != 0)
+		return " --pid=1";
+	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
+		return " 00:01:5";
+	return "";
+}
+
+static void test_every_option_on_every_verb(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < ARRAY_SIZE(verbs); v++) {
+		for (size_t i = 0; i < ARRAY_SIZE(matrix); i++) {
+			char line[256], *copy;
+
+			snprintf(line, sizeof(line), "%s%s%s %s%s", verbs[v],
+				 needs(verbs[v], matrix[i].option), matrix[i].with,
+				 matrix[i].option, matrix[i].argument);
+			if (strchr(matrix[i].verbs, verbs[v][0])) {
+				taken(line, verbs[v], &copy);
+				free(copy);
+			} else if (strcmp(matrix[i].option, "--format") != 0 ||
+				   !strchr("dp", verbs[v][0])) {
+				snprintf(line, sizeof(line), "%s %s%s", verbs[v], matrix[i].option,
+					 matrix[i].argument);
+				refused(line, verbs[v]); /* "list takes no --write" */
+			}
+		}
+	}
+}
+
+static void test_values(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("list", "list", &copy);
+	assert_true(selector_is_empty(&o.selector));
+	assert_int_equal(o.states, ~(page_state_mask)0);
+	assert_false(o.have_states || o.no_legend || o.no_pager || o.reverse || o.bytes);
+	assert_null(o.columns);
+	assert_int_equal(o.format, FORMAT_TABLE);
+	assert_int_equal(o.json, JSON_OFF);
+	free(copy);
+
+	o = taken("dump 00:01:25@1f --state=swapped,hole --range=0-1M --no-legend -o first -b",
+		  "dump", &copy);
+	assert_true(o.selector.have_id && o.selector.id.have_generation && o.have_states);
+	assert_int_equal(o.selector.id.ino, 25);
+	assert_int_equal(o.selector.id.generation, 0x1f);
+	assert_int_equal(o.states, PAGE_STATE_BIT(PAGE_SWAPPED) | PAGE_STATE_BIT(PAGE_HOLE));
+	assert_string_equal(o.range, "0-1M");
+	assert_string_equal(o.columns, "first");
+	assert_true(o.no_legend && o.bytes);
+	free(copy);
+
+	o = taken("show --pid=12 --fd=0 --address=0x7f0000001000 --no-pager", "show", &copy);
+	assert_int_equal(o.selector.pid, 12);
+	assert_true(o.selector.have_fd && o.selector.have_address && o.no_pager);
+	assert_int_equal(o.selector.fd, 0);
+	assert_int_equal(o.selector.address, 0x7f0000001000);
+	free(copy);
+
+	o = taken("list --kind=memfd,anon --kind=tmpfs --sort=size -r --path=/x --name=y", "list",
+		  &copy);
+	assert_int_equal(o.kinds, 1u << OBJECT_MEMFD | 1u << OBJECT_ANON | 1u << OBJECT_TMPFS);
+	assert_string_equal(o.sort, "size");
+	assert_true(o.reverse);
+	assert_string_equal(o.selector.path, "/x");
+	assert_string_equal(o.selector.name, "y");
+	free(copy);
+
+	o = taken("pagemap --pid=1 --format=raw --write=/tmp/x", "pagemap", &copy);
+	assert_int_equal(o.format, FORMAT_RAW);
+	assert_string_equal(o.write_file, "/tmp/x");
+	free(copy);
+}
+
+static void check_format(const char *line, enum output_format format, enum json_mode json)
+{
+	char *copy;
+	struct options o = taken(line, "dump", &copy);
+
+	assert_int_equal(o.format, format);
+	assert_int_equal(o.json, json);
+	free(copy);
+}
+
+static void test_formats(void **state)
+{
+	(void)state;
+	check_format("dump 0:1:5", FORMAT_TABLE, JSON_OFF);
+	check_format("dump 0:1:5 --format=table", FORMAT_TABLE, JSON_OFF);
+	check_format("dump 0:1:5 --format=json", FORMAT_JSON, JSON_SHORT);
+	check_format("dump 0:1:5 --json=pretty", FORMAT_JSON, JSON_PRETTY);
+	check_format("dump 0:1:5 --json=short", FORMAT_JSON, JSON_SHORT);
+	check_format("dump 0:1:5 --json=off", FORMAT_TABLE, JSON_OFF);
+	check_format("dump 0:1:5 --json=pretty --format=json", FORMAT_JSON, JSON_PRETTY);
+	check_format("dump 0:1:5 --format=csv --json=off", FORMAT_CSV, JSON_OFF);
+	check_format("dump 0:1:5 --format=bitmap --state=hole", FORMAT_BITMAP, JSON_OFF);
+}
+
+/* The verb and the object may stand anywhere; what is given as "--x Y" is as good as "--x=Y". */
+static void test_order(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("--no-legend dump --state swapped 00:01:5 --range 1+2", "dump", &copy);
+	assert_true(o.no_legend && o.have_states && o.selector.have_id);
+	assert_string_equal(o.range, "1+2");
+	free(copy);
+	taken("--pid 1 pagemap", "pagemap", &copy);
+	free(copy);
+	taken("list -- 00:01:5", "list", &copy);
+	free(copy);
+	taken("list -rb", "list", &copy);
+	free(copy);
+}
+
+static void test_bad_values(void **state)
+{
+	static const struct {
+		const char *line, *error;
+	} cases[] = {
+		{"list --pid=0", "--pid=0: expected the number of a process\n"},
+		{"list --pid=-1", "--pid=-1: expected"},
+		{"list --pid=self", "--pid=self: expected"},
+		{"list --pid=99999999999", "--pid=99999999999: expected"},
+		{"list --pid ''", "--pid=: expected"},
+		{"list --pid=1 --fd=-1", "--fd=-1: expected the number of a descriptor\n"},
+		{"list --pid=1 --fd=x", "--fd=x: expected"},
+		{"list --pid=1 --address=zz", "--address=zz: expected a hexadecimal address\n"},
+		{"list --pid=1 --address=10000000000000000",
+		 "--address=10000000000000000: expected"},
+		{"list --kind=file",
+		 "--kind=file: \"file\" is no kind; expected memfd, tmpfs, sysv, "
+		 "anon, shmem, hugetlb, secretmem or guest_memfd\n"},
+		{"list --kind=memfd,", "--kind=memfd,: \"\" is no kind; expected"},
+		{"list --kind ''", "--kind=: \"\" is no kind; expected"},
+		{"list --json=long", "--json=long: expected one of off, short, pretty\n"},
+		{"list --json=Pretty", "--json=Pretty: expected one of off, short, pretty\n"},
+		{"dump 0:1:5 --format=xml",
+		 "--format=xml: expected one of table, json, csv, bitmap\n"},
+		{"dump 0:1:5 --format=raw",
+		 "--format=raw: expected one of table, json, csv, bitmap\n"},
+		{"pagemap --pid=1 --format=bitmap",
+		 "--format=bitmap: expected one of table, json, csv, raw\n"},
+		{"dump 0:1:5 --state=swap", "--state=swap: \"swap\" is no state; expected hole, "
+					    "allocated, present, swap_cache, swapped, poisoned, "
+					    "in_core or unknown\n"},
+		{"dump 0:1:5 --state=hole,nil,present",
+		 "--state=hole,nil,present: \"nil\" is no state; expected"},
+		{"dump 0:1:5 --state ''", "--state=: \"\" is no state; expected"},
+		{"dump x", "\"x\" is no object id; expected MAJOR:MINOR:INODE as list prints it\n"},
+		{"dump ''", "\"\" is no object id; expected"},
+		{"dump 0:1:5 0:1:6", "dump takes one object, got \"0:1:6\" too\n"},
+		{"capabilities 0:1:5", "capabilities takes no object, got \"0:1:5\"\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		refused(cases[i].line, cases[i].error);
+}
+
+static void test_bad_combinations(void **state)
+{
+	static const struct {
+		const char *line, *error;
+	} cases[] = {
+		{"", "a verb is missing; see shmstatectl --help\n"},
+		{"--no-pager", "a verb is missing"},
+		{"''", "unknown verb \"\""},
+		{"lists", "unknown verb \"lists\"; see shmstatectl --help\n"},
+		{"List", "unknown verb \"List\""},
+		{"list --fd=3", "--fd needs --pid\n"},
+		{"list --address=1000", "--address needs --pid\n"},
+		{"dump",
+		 "dump needs an object: an id as list prints it, or --pid, --path or --name\n"},
+		{"show", "show needs an object: an id"},
+		{"pagemap", "pagemap needs --pid\n"},
+		{"pagemap 0:1:5", "pagemap needs --pid\n"},
+		{"pagemap --name=x", "pagemap needs --pid\n"},
+		{"dump 0:1:5 --format=csv --json=short", "--json and another --format exclude"},
+		{"pagemap --pid=1 --format=raw --json=pretty",
+		 "--json and another --format exclude"},
+		{"dump 0:1:5 --format=bitmap", "--format=bitmap needs --state"},
+		{"pagemap --pid=1 --format=raw --state=swapped",
+		 "--format=raw and --state exclude each other\n"},
+		{"pagemap --pid=1 --write=/tmp/x", "--write needs --format=raw\n"},
+		{"pagemap --pid=1 --write=/tmp/x --format=csv", "--write needs --format=raw\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		refused(cases[i].line, cases[i].error);
+}
+
+static void test_unknown_options(void **state)
+{
+	static const struct {
+		const char *line, *error;
+	} cases[] = {
+		{"list --nil", "unknown option --nil; see shmstatectl --help\n"},
+		{"list --nil=3", "unknown option --nil"},
+		{"--nil list", "unknown option --nil; see"},
+		{"list -x", "unknown option -x; see shmstatectl --help\n"},
+		{"list -rx", "unknown option -x; see"},
+		{"list --no", "unknown option --no; see"}, /* --no-legend or --no-pager? */
+		{"list --pid", "--pid needs PID\n"},
+		{"list -o", "--output needs COLUMN,...\n"},
+		{"list --output", "--output needs COLUMN,...\n"},
+		{"dump 0:1:5 --state", "--state needs STATE,...\n"},
+		{"list --no-legend=yes", "--no-legend takes no argument\n"},
+		{"list --version=1", "--version takes no argument\n"},
+		/* These have a letter too. */
+		{"list --reverse=yes", "--reverse takes no argument\n"},
+		{"list --bytes=yes", "--bytes takes no argument\n"},
+		{"list --help=me", "--help takes no argument\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		refused(cases[i].line, cases[i].error);
+}
+
+/* What is not ASCII, or would break or colour the line: still one line, and it names the input. */
+static void test_odd_bytes(void **state)
+{
+	(void)state;
+	refused("list --\xc3\xa9", "unknown option --\xc3\xa9; see");
+	refused("list --pid=1\n2", "--pid=1\\x0a2: expected");
+	refused("li\nst", "unknown verb \"li\\x0ast\"");
+	refused("dump 0:1:5 --state=\033[31m", "--state=\\x1b[31m: ");
+	refused("dump \xff", "\"\\xff\" is no object id");
+	refused("list -\xc3\xa9", "unknown option -\\xc3; see");
+}
+
+static void check_told(const char *line, const char *begin)
+{
+	char *out, *err, *copy;
+	struct parsing p = parse_line(line, &out, &err, &copy);
+
+	assert_null(p.verb);
+	assert_int_equal(p.code, EXIT_OK);
+	assert_string_equal(err, "");
+	assert_int_equal(strncmp(out, begin, strlen(begin)), 0);
+	assert_true(count_lines(out) != SIZE_MAX);
+	free(out);
+	free(err);
+	free(copy);
+}
+
+static void test_help_and_version(void **state)
+{
+	(void)state;
+	check_told("--help", "Usage: shmstatectl VERB [OBJECT] [OPTION...]\n");
+	check_told("-h", "Usage: ");
+	check_told("dump --help", "Usage: ");
+	check_told("nil --help", "Usage: ");
+	check_told("--version", "shmstatectl " PACKAGE_VERSION "\n");
+	check_told("list --version", "shmstatectl ");
+}
+
+/* The option table, --help and this test know the same options. */
+static void test_help_names_everything(void **state)
+{
+	char *out, *err, *copy;
+
+	(void)state;
+	parse_line("--help", &out, &err, &copy);
+	for (size_t i = 0; i < ARRAY_SIZE(matrix); i++)
+		assert_non_null(strstr(out, matrix[i].option));
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		assert_non_null(strstr(out, verbs[i]));
+	for (const char *p = out; (p = strstr(p, "\n  ")); p++) {
+		const char *option = p + 3 + strspn(p + 3, " ");
+		bool known = option[0] != '-';
+
+		if (option[0] == '-' && option[1] != '-')
+			option += 4; /* "-r, " */
+		for (size_t i = 0; i < ARRAY_SIZE(matrix) && !known; i++)
+			known = strncmp(option, matrix[i].option, strlen(matrix[i].option)) == 0;
+		if (!known && strncmp(option, "--help", 6) != 0 &&
+		    strncmp(option, "--version", 9) != 0)
+			fail_msg("not tested here: %.20s", option);
+	}
+	free(out);
+	free(err);
+	free(copy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_option_on_every_verb),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_combinations),
+		cmocka_unit_test(test_unknown_options),
+		cmocka_unit_test(test_odd_bytes),
+		cmocka_unit_test(test_help_and_version),
+		cmocka_unit_test(test_help_names_everything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "objects.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct churn {
+	int fd;
+	uint64_t pages;
+	atomic_bool stop;
+};
+
+/* Writes, punches, allocates, truncates and grows until it is told to stop. */
+static void *churn(void *context)
+{
+	struct churn *c = context;
+	struct random random = {.state = 8};
+
+	while (!atomic_load(&c->stop)) {
+		uint64_t page = random_below(&random, c->pages), n = 1 + random_below(&random, 50);
+
+		switch (random_below(&random, 8)) {
+		case 0:
+			if (ftruncate(c->fd, (off_t)(page * page_size + 1)) < 0)
+				return c;
+			break;
+		case 1:
+			if (fallocate(c->fd, 0, (off_t)(page * page_size), (off_t)(n * page_size)) <
+			    0)
+				return c;
+			break;
+		case 2:
+			if (fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      (off_t)(page * page_size), (off_t)(n * page_size)) < 0)
+				return c;
+			break;
+		default:
+			if (pwrite(c->fd, "x", 1, (off_t)(page * page_size)) != 1)
+				return c;
+		}
+	}
+	return NULL;
+}
+
+/* What moves under the look: the counts add up to the object's pages, and no state is made up. */
+static void test_while_it_changes(void **state)
+{
+	struct churn c = {.fd = new_object(2000 * page_size), .pages = 2000};
+	struct probe_request request = request_of(c.fd, &caps);
+	bool moved = false;
+	pthread_t thread;
+	void *failed;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, churn, &c), 0);
+	for (int i = 0; i < 300; i++) {
+		struct snapshot s = {0};
+
+		assert_int_equal(probe_portable(&request, &s), 0);
+		check_snapshot(&s);
+		assert_int_equal(s.count, size_to_pages(s.size, page_size));
+		assert_int_equal(s.counts[PAGE_POISONED], 0);
+		moved |= !s.stable;
+		snapshot_done(&s);
+	}
+	atomic_store(&c.stop, true);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_true(moved); /* and it is said */
+	close(c.fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_while_it_changes),
+	};
+
+	return cmocka_run_group_tests(tests, objects_setup, NULL);
+}
