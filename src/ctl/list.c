@@ -277,7 +277,8 @@ static int list_rows(const struct query *q, const struct options *o, struct tabl
 		snapshot_done(&rows[i].snapshot);
 	}
 	free(rows);
-	/* If that process could be read its objects are all there, if perhaps not all their holders. */
+	/* If that process could be read its objects are all there, if perhaps not all their
+	 * holders. */
 	if (o->selector.pid > 0 && is_readable(q, o->selector.pid))
 		denied = 0;
 	return code ? code : denied;

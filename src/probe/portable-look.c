@@ -36,19 +36,18 @@ static int prove_in_core_present(struct portable *s)
 
 	for (size_t i = 0; i < s->extents.n_items; i++) {
 		const struct extent *e = &s->extents.items[i];
-		int r;
+		uint64_t entries;
 
 		if (e->state != PAGE_IN_CORE)
 			continue;
-		if (++runs > FEW_EXTENTS)
-			return 0;
-		r = smaps_has_no_entries(s->request->fd, s->request->caps->page_size, s->now.pages,
-					 e->first, e->count);
-		if (r <= 0)
-			return r;
+		if (++runs > FEW_EXTENTS ||
+		    smaps_count_part(s->request->fd, s->request->caps->page_size, s->now.pages,
+				     e->first, e->count, &entries) < 0 ||
+		    entries > 0)
+			return false;
 	}
 	extent_list_set_state(&s->extents, PAGE_STATE_BIT(PAGE_IN_CORE), PAGE_PRESENT);
-	return 1;
+	return true;
 }
 
 /*
@@ -56,19 +55,17 @@ static int prove_in_core_present(struct portable *s)
  * But what is out of core is
  *   never written + poison + swap entries - those of them in the swap cache.
  * As many out of core as there are swap entries, and none of these in core: then they are the swap
- * entries, all of them. If that cannot be shown, that every page has data is worth knowing at
- * least: none is a folio never written. 1 if proved.
+ * entries, all of them. If that cannot be shown it has to be asked whether every page has data, so
+ * that none is a folio never written; the rest is resolved later. 1 if proved.
  */
 static int prove_full(struct portable *s)
 {
-	int r;
+	uint64_t out = pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED));
 
-	if (s->now.blocks != s->now.pages ||
-	    pages_in(s, PAGE_STATE_BIT(PAGE_SWAPPED)) != s->now.swapped)
+	if (s->now.blocks != s->now.pages)
 		return 0;
-	r = prove_in_core_present(s);
-	if (r != 0)
-		return r;
+	if (out == 0 || (out == s->now.swapped && prove_in_core_present(s)))
+		return 1;
 	s->probe.sources |= SOURCE_SEEK;
 	return seek_all_data(s->request->fd, s->request->caps->page_size, s->first, s->end);
 }

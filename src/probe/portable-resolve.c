@@ -3,8 +3,12 @@
 
 #include "probe/cachestat.h"
 #include "probe/portable.h"
+#include "probe/slots.h"
 #include "probe/smaps.h"
 #include "util/util.h"
+
+/* What is counted at once: a call costs as much as some 500 pages. */
+#define CHUNK_PAGES 8192
 
 int portable_count_entries(const struct portable *s, uint64_t *ret)
 {
@@ -34,6 +38,51 @@ static bool is_swap_cache_empty(struct portable *s)
 	return portable_count_entries(s, &entries) == 0 && entries == s->now.swapped;
 }
 
+static int append_in_core(void *context, uint64_t first, uint64_t count, page_facts facts)
+{
+	/* In core means uptodate, and so data: there is no need to ask again. */
+	return extent_list_append(context, first, count, classify(FACT_IN_CORE | facts));
+}
+
+/*
+ * Swap entries among at most CHUNK_PAGES pages in core: smaps counts ten times as fast as
+ * cachestat, which then only has to go into chunks of both kinds.
+ */
+static int split_in_core(struct portable *s, uint64_t first, uint64_t count, struct extent_list *to)
+{
+	const struct kcaps *caps = s->request->caps;
+	bool aligned = (first | count) % WINDOW_PAGES == 0;
+	uint64_t entries;
+
+	/* Where the kernel keeps count of no swap entry it does not look. */
+	if (count >= WINDOW_PAGES && s->now.have_swapped && s->now.swapped > 0 &&
+	    smaps_count_part(s->request->fd, caps->page_size, s->now.pages, first, count,
+			     &entries) == 0) {
+		s->probe.sources |= SOURCE_ACCOUNTING;
+		if (entries == 0)
+			return append_in_core(to, first, count, FACT_FOLIO);
+		if (entries == count && aligned)
+			return append_in_core(to, first, count, FACT_ENTRY);
+	}
+	s->probe.sources |= SOURCE_CACHESTAT;
+	return slots_find(s->request->fd, caps->page_size, first, count, append_in_core, to);
+}
+
+static int replace_in_core(struct portable *s, const struct extent *e, struct extent_list *to)
+{
+	uint64_t at = e->first, end = e->first + e->count;
+
+	while (at < end) {
+		uint64_t next = MIN(end, (at / CHUNK_PAGES + 1) * CHUNK_PAGES);
+		int r = split_in_core(s, at, next - at, to);
+
+		if (r < 0)
+			return r;
+		at = next;
+	}
+	return 0;
+}
+
 int portable_resolve_in_core(struct portable *s)
 {
 	page_state_mask in_core = PAGE_STATE_BIT(PAGE_IN_CORE);
@@ -41,7 +90,7 @@ int portable_resolve_in_core(struct portable *s)
 	if (pages_in(s, in_core) == 0 || !kcaps_has(s->request->caps, KCAP_CACHESTAT))
 		return 0;
 	if (!is_swap_cache_empty(s))
-		return portable_look_again(s, in_core);
+		return portable_replace_extents(s, in_core, replace_in_core);
 	extent_list_set_state(&s->extents, in_core, PAGE_PRESENT);
 	return 0;
 }

@@ -89,14 +89,10 @@ int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t bor
 	return 0;
 }
 
-/* An entry of several pages that reaches into the range is counted, if too high: 0 is exact. */
-int smaps_has_no_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t first, uint64_t count)
+int smaps_count_part(int fd, uint64_t page_size, uint64_t pages, uint64_t first, uint64_t count,
+		     uint64_t *ret)
 {
-	uint64_t entries;
-	int r;
-
 	if (first == 0 && count >= pages)
-		return 0;
-	r = smaps_of_part(fd, page_size, first, count, &entries);
-	return r < 0 ? r : entries == 0;
+		return -EOPNOTSUPP;
+	return smaps_of_part(fd, page_size, first, count, ret);
 }

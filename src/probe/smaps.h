@@ -23,8 +23,9 @@ int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret);
 int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret);
 
 /*
- * 1 if no slot of pages [first, first + count) holds a swap entry or poison, 0 if one does or that
- * cannot be told (the range is the whole object), or a negative errno.
+ * The same for a part of the object. An entry of several pages that reaches in from outside counts
+ * in full: 0 is exact anywhere, any other number only if the part cuts no entry. Returns 0,
+ * -EOPNOTSUPP (the part is the whole object), or another negative errno.
  */
-int smaps_has_no_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t first,
-			 uint64_t count);
+int smaps_count_part(int fd, uint64_t page_size, uint64_t pages, uint64_t first, uint64_t count,
+		     uint64_t *ret);

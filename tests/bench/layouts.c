@@ -42,8 +42,8 @@ static void fill(struct bench_object *o)
 static int page_out(struct bench_object *o, uint64_t first, uint64_t count)
 {
 	return madvise(o->address + first * o->page_size, count * o->page_size, MADV_PAGEOUT) < 0
-	               ? -errno
-	               : 0;
+		       ? -errno
+		       : 0;
 }
 
 static int make_present(struct bench_object *o, uint64_t bytes)

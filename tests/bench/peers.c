@@ -70,8 +70,13 @@ static int run_command(char *const argv[])
 static int run_shmstatectl(const struct bench_object *o)
 {
 	char pid[16], fd[16], *path = getenv("SHMSTATECTL");
-	char *const argv[] = {path ? path : (char *)"shmstatectl", (char *)"dump", (char *)"--pid",
-	                      pid, (char *)"--fd", fd, NULL};
+	char *const argv[] = {path ? path : (char *)"shmstatectl",
+			      (char *)"dump",
+			      (char *)"--pid",
+			      pid,
+			      (char *)"--fd",
+			      fd,
+			      NULL};
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	snprintf(fd, sizeof(fd), "%d", o->fd);
@@ -98,7 +103,7 @@ static int run_vmtouch(const struct bench_object *o)
 }
 
 const struct bench_peer bench_peers[] = {
-	{"mincore", run_mincore},         {"portable", run_portable}, {"shmstatectl", run_shmstatectl},
-	{"fincore", run_fincore},         {"vmtouch", run_vmtouch},
+	{"mincore", run_mincore}, {"portable", run_portable}, {"shmstatectl", run_shmstatectl},
+	{"fincore", run_fincore}, {"vmtouch", run_vmtouch},
 };
 const size_t n_bench_peers = ARRAY_SIZE(bench_peers);

@@ -52,21 +52,22 @@ static void measure(const struct bench_object *o, unsigned rounds, struct result
 }
 
 static void print_result(FILE *text, FILE *json, const struct bench_layout *l,
-                         const struct bench_object *o, const struct result *results)
+			 const struct bench_object *o, const struct result *results)
 {
 	fprintf(text, "%-17s", l->name);
 	fprintf(json, "  {\"layout\":\"%s\",\"pages\":%llu,\"nsPerPage\":{", l->name,
-	        (unsigned long long)o->pages);
+		(unsigned long long)o->pages);
 	for (size_t i = 0; i < n_bench_peers; i++) {
 		const char *comma = i ? "," : "";
 
 		if (results[i].error) {
-			fprintf(text, " %16s", results[i].error == -ENOENT ? "not there" : "failed");
+			fprintf(text, " %16s",
+				results[i].error == -ENOENT ? "not there" : "failed");
 			fprintf(json, "%s\"%s\":null", comma, bench_peers[i].name);
 			continue;
 		}
 		fprintf(text, " %9.2f %5.2fx", results[i].median,
-		        results[i].median / results[0].median);
+			results[i].median / results[0].median);
 		fprintf(json, "%s\"%s\":%.3f", comma, bench_peers[i].name, results[i].median);
 	}
 	fprintf(text, "\n");
@@ -77,16 +78,16 @@ static void print_result(FILE *text, FILE *json, const struct bench_layout *l,
 static void print_head(FILE *text, uint64_t bytes, unsigned rounds)
 {
 	fprintf(text,
-	        "ns a page, and the ratio to a plain mincore loop; median of %u rounds, objects of "
-	        "%llu MiB unless named otherwise\n%-17s",
-	        rounds, (unsigned long long)(bytes >> 20), "layout");
+		"ns a page, and the ratio to a plain mincore loop; median of %u rounds, objects of "
+		"%llu MiB unless named otherwise\n%-17s",
+		rounds, (unsigned long long)(bytes >> 20), "layout");
 	for (size_t i = 0; i < n_bench_peers; i++)
 		fprintf(text, " %16s", bench_peers[i].name);
 	fprintf(text, "\n");
 }
 
 static int run_layout(const struct bench_layout *l, uint64_t bytes, unsigned rounds, FILE *text,
-                      FILE *json)
+		      FILE *json)
 {
 	struct bench_object o = {.fd = -1};
 	struct result results[8] = {{0}};
@@ -109,15 +110,16 @@ int main(int argc, char *argv[])
 
 	if (argc != 6 || parse_u64(argv[1], 10, &mib) < 0 || parse_u64(argv[2], 10, &rounds) < 0 ||
 	    rounds == 0 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "Usage: bench MEBIBYTES ROUNDS swap|noswap TABLE-FILE JSON-FILE\n");
+		fprintf(stderr,
+			"Usage: shmbench MEBIBYTES ROUNDS swap|noswap TABLE-FILE JSON-FILE\n");
 		return 2;
 	}
 	swap = strcmp(argv[3], "swap") == 0;
 	text = fopen(argv[4], "we");
 	json = fopen(argv[5], "we");
 	if (!text || !json) {
-		fprintf(stderr, "bench: cannot write %s: %s\n", text ? argv[5] : argv[4],
-		        strerror(errno));
+		fprintf(stderr, "shmbench: cannot write %s: %s\n", text ? argv[5] : argv[4],
+			strerror(errno));
 		return 1;
 	}
 	print_head(text, mib << 20, (unsigned)rounds);
@@ -133,6 +135,6 @@ int main(int argc, char *argv[])
 	fclose(text);
 	fclose(json);
 	if (r < 0)
-		fprintf(stderr, "bench: %s\n", strerror(-r));
+		fprintf(stderr, "shmbench: %s\n", strerror(-r));
 	return r < 0;
 }
