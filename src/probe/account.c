@@ -98,15 +98,20 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
  */
 bool account_is_quiet(const struct account *before, const struct account *after)
 {
-	if (!before->have_swapped || !after->have_swapped || !before->have_events ||
-	    !after->have_events)
+	if (!before->have_events || !after->have_events)
 		return false;
 	if (!before->have_beyond || !after->have_beyond || before->beyond > 0 || after->beyond > 0)
 		return false;
+	return account_is_still(before, after) && before->swap_ins == after->swap_ins &&
+	       before->swap_outs == after->swap_outs;
+}
+
+bool account_is_still(const struct account *before, const struct account *after)
+{
+	if (!before->have_swapped || !after->have_swapped)
+		return false;
 	return before->size == after->size && before->blocks == after->blocks &&
-	       before->swapped == after->swapped && before->swap_ins == after->swap_ins &&
-	       before->swap_outs == after->swap_outs &&
-	       same_time(&before->changed, &after->changed) &&
+	       before->swapped == after->swapped && same_time(&before->changed, &after->changed) &&
 	       nsec_between(&before->changed, &before->now) > TICK_NSEC;
 }
 

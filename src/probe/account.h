@@ -40,5 +40,8 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret);
  */
 bool account_is_quiet(const struct account *before, const struct account *after);
 
+/* The same as far as the object's own accounting shows, whatever the rest of the system swaps. */
+bool account_is_still(const struct account *before, const struct account *after);
+
 /* True when blocks and swap entries are known to be those of the pages inside the object. */
 bool account_is_whole(const struct account *a);

@@ -85,18 +85,31 @@ static int look_at_full(struct portable *s)
 	return account_is_whole(&s->now) ? prove_full(s) : 0;
 }
 
+int portable_unquiet_look(struct portable *s)
+{
+	int r = portable_look_in_mode(s, WINDOW_UNQUIET);
+
+	if (r < 0)
+		return r;
+	r = portable_verify_swapped(s);
+	return r < 0 ? r : portable_resolve_in_core(s, false);
+}
+
 int portable_first_look(struct portable *s)
 {
-	bool accounted = s->whole && account_is_whole(&s->now);
 	int r;
 
 	/* What the accounting cannot settle is better asked for at once. */
-	if (!accounted)
-		return portable_look_in_mode(s, WINDOW_THOROUGH);
-	if (s->now.swapped == 0 || s->now.blocks != s->now.pages)
-		return portable_look_in_mode(s, 0);
-	r = look_at_full(s);
-	return r != 0 ? MIN(r, 0) : portable_look_in_mode(s, WINDOW_THOROUGH);
+	if (!s->whole || !account_is_whole(&s->now))
+		return portable_unquiet_look(s);
+	if (s->now.swapped > 0 && s->now.blocks == s->now.pages) {
+		r = look_at_full(s);
+		if (r == 0)
+			return portable_unquiet_look(s);
+	} else {
+		r = portable_look_in_mode(s, 0);
+	}
+	return r < 0 ? r : portable_resolve_in_core(s, true);
 }
 
 int portable_replace_extents(struct portable *s, page_state_mask mask, portable_replace f)
@@ -130,12 +143,6 @@ static int replace_by_look(struct portable *s, const struct extent *e, struct ex
 
 int portable_look_again(struct portable *s, page_state_mask mask)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->extents.n_items; i++)
-		n += (mask & PAGE_STATE_BIT(s->extents.items[i].state)) != 0;
-	if (n > FEW_EXTENTS && n > (s->end - s->first) / PAGES_PER_EXTENT)
-		return portable_look_in_mode(s, WINDOW_THOROUGH);
 	begin_look(s, WINDOW_THOROUGH);
 	return portable_replace_extents(s, mask, replace_by_look);
 }

@@ -79,41 +79,25 @@ static int second_look_quiet(struct portable *s, struct extent_list *old)
 	return r;
 }
 
-/* One more look at everything, in the fast way or asking every interface about every page. */
-static int look_anew(struct portable *s, bool thorough)
-{
-	int r;
-
-	extent_list_clear(&s->extents);
-	crop(s);
-	if (thorough) {
-		r = portable_look_in_mode(s, WINDOW_THOROUGH);
-	} else {
-		r = portable_first_look(s);
-		if (r >= 0)
-			r = portable_resolve_in_core(s);
-	}
-	if (r >= 0)
-		r = portable_resolve_unknown(s);
-	if (r >= 0)
-		r = account_read(s->request->fd, s->request->caps, &s->now);
-	return r;
-}
-
 /*
- * Something happened, perhaps to this object. If a second look agrees with the first, it did not.
- * If not, the fast look may have put together facts of different moments: the last word is with a
- * look that takes nothing for granted.
+ * Something happened, perhaps to this object. What the first look put together may belong to
+ * different moments; so the last word is with looks that tell right what holds still, until two
+ * agree.
  */
 static int second_look_full(struct portable *s, struct extent_list *old)
 {
-	int r;
+	for (int i = 0; i < MOVING_TRIES; i++) {
+		int r;
 
-	for (int i = 0; i < 2; i++) {
 		extent_list_done(old);
 		*old = s->extents;
 		s->extents = (struct extent_list){0};
-		r = look_anew(s, i > 0);
+		crop(s);
+		r = portable_unquiet_look(s);
+		if (r >= 0)
+			r = portable_resolve_unknown(s);
+		if (r >= 0)
+			r = account_read(s->request->fd, s->request->caps, &s->now);
 		if (r < 0)
 			return r;
 		s->moved = extent_list_difference(old, &s->extents);
@@ -130,11 +114,13 @@ static int second_look(struct portable *s)
 
 	if (r < 0)
 		return r;
-	if (account_is_quiet(&s->before, &s->now) && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
+	s->quiet = account_is_quiet(&s->before, &s->now);
+	if (s->quiet && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
 		r = second_look_quiet(s, &old);
 	else
 		r = second_look_full(s, &old);
 	extent_list_done(&old);
+	s->still = account_is_still(&s->before, &s->now);
 	return r;
 }
 
@@ -151,9 +137,6 @@ static int probe_object(struct portable *s)
 	s->now = s->before;
 	crop(s);
 	r = portable_first_look(s);
-	if (r < 0)
-		return r;
-	r = portable_resolve_in_core(s);
 	if (r < 0)
 		return r;
 	r = second_look(s);

@@ -22,7 +22,10 @@ struct portable {
 	bool whole;            /* the whole object is looked at */
 	uint64_t first;        /* pages looked at */
 	uint64_t end;
+	bool quiet; /* nothing happened between before and now */
+	bool still; /* nothing to this object that shows in its own accounting */
 	struct extent_list extents;
+	uint64_t n_left_entries; /* pages that were swap entries and are none any more */
 	uint32_t reasons;
 	uint64_t moved;
 };
@@ -45,9 +48,11 @@ static inline uint64_t occupied(const struct portable *s)
 
 /* Everything, in the cheapest way that the accounting allows. */
 int portable_first_look(struct portable *s);
+/* Everything, in a way that tells right what holds still whatever else moves. */
+int portable_unquiet_look(struct portable *s);
 /* Everything, in this mode (enum window_mode). */
 int portable_look_in_mode(struct portable *s, uint32_t mode);
-/* Once more at the pages in these states, asking every interface; at all if that is cheaper. */
+/* Once more at the pages in these states, asking every interface. */
 int portable_look_again(struct portable *s, page_state_mask mask);
 /* Runs every extent in one of the states through f, which appends what it found to the new list. */
 typedef int (*portable_replace)(struct portable *s, const struct extent *e, struct extent_list *to);
@@ -59,8 +64,10 @@ int portable_replace_extents(struct portable *s, page_state_mask mask, portable_
  */
 int portable_count_entries(const struct portable *s, uint64_t *ret);
 
-/* present or swap_cache, for pages in core */
-int portable_resolve_in_core(struct portable *s);
+/* present or swap_cache, for pages in core; the accounting may be used if nothing moves */
+int portable_resolve_in_core(struct portable *s, bool by_accounting);
+/* are pages that were taken for swapped swap entries? */
+int portable_verify_swapped(struct portable *s);
 /* pages that were caught on the move */
 int portable_resolve_unknown(struct portable *s);
 /* swapped or poisoned */

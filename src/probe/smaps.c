@@ -74,7 +74,7 @@ int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret)
 	return smaps_of_part(fd, page_size, 0, pages, ret);
 }
 
-int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret)
+int smaps_count_entries(int fd, uint64_t page_size, uint64_t border, uint64_t end, uint64_t *ret)
 {
 	uint64_t head, tail;
 	int r;
@@ -82,7 +82,7 @@ int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t bor
 	r = smaps_of_part(fd, page_size, 0, border, &head);
 	if (r < 0)
 		return r;
-	r = smaps_of_part(fd, page_size, border, pages - border, &tail);
+	r = smaps_of_part(fd, page_size, border, end - border, &tail);
 	if (r < 0)
 		return r;
 	*ret = head + tail;

@@ -14,13 +14,14 @@
 int smaps_swapped(int fd, uint64_t page_size, uint64_t pages, uint64_t *ret);
 
 /*
- * Swap entries and poisoned entries, by looking at every slot (about 13 ns an entry). It takes two
- * mappings, since only one of less than the whole makes the kernel look: border (0 < border <
- * pages) is where to cut, and it must not cut a large folio's entry in two. Returns 0 or a negative
- * errno. If the object holds no swap entry at all the kernel does not look, and poison is not
- * counted either: the answer is 0.
+ * Swap entries and poisoned entries of pages [0, end), by looking at every slot (about 13 ns an
+ * entry). It takes two mappings, since only one of less than the whole object makes the kernel
+ * look: border (0 < border < end, inside the object) is where to cut. Neither border nor end may
+ * cut a large folio's entry in two; end may lie beyond the object. Returns 0 or a negative errno.
+ * If the object holds no swap entry at all the kernel does not look, and poison is not counted
+ * either: the answer is 0.
  */
-int smaps_count_entries(int fd, uint64_t page_size, uint64_t pages, uint64_t border, uint64_t *ret);
+int smaps_count_entries(int fd, uint64_t page_size, uint64_t border, uint64_t end, uint64_t *ret);
 
 /*
  * The same for a part of the object. An entry of several pages that reaches in from outside counts

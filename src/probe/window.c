@@ -134,39 +134,27 @@ static int explain_by_count(struct window_probe *p, struct window *w)
 }
 
 /*
- * Every page, asked every way. A page that moved in between ends with facts that contradict each
- * other, and so as unknown.
+ * Where pages move a sum over the window proves nothing: a page that left and one that came cancel
+ * out. What holds still is told right all the same, if each run of like pages gives a uniform
+ * answer. A page that moved in between ends with facts that contradict each other, and so as
+ * unknown.
  */
-static int probe_thoroughly(struct window_probe *p, struct window *w)
+static int probe_by_runs(struct window_probe *p, struct window *w)
 {
-	unsigned in_core_entries;
-	struct slot_counts n;
-	int r;
+	int r = add_core_facts(p, w);
 
-	r = add_core_facts(p, w);
 	if (r < 0 || !kcaps_has(p->caps, KCAP_CACHESTAT))
 		return r;
-	r = count_slots(p, w, &n);
-	if (r < 0)
-		return r;
-	if (n.entries == w->n_out && n.folios == w->n_data - w->n_out) {
-		add_where(w, FACT_NO_DATA, FACT_EMPTY);
-		add_where(w, FACT_DATA | FACT_NOT_IN_CORE, FACT_ENTRY);
-		add_where(w, FACT_DATA | FACT_IN_CORE, FACT_FOLIO);
-		return 0;
+	if (w->n_data < w->n) {
+		r = find_slots_where(p, w, FACT_NO_DATA);
+		if (r < 0)
+			return r;
 	}
+	/* Of a whole look the rest is asked afterwards, over longer runs. */
+	if (p->mode & WINDOW_UNQUIET)
+		return 0;
 	r = find_slots_where(p, w, FACT_DATA | FACT_IN_CORE);
-	if (r < 0)
-		return r;
-	r = find_slots_where(p, w, FACT_NO_DATA);
-	if (r < 0)
-		return r;
-	in_core_entries = count_with(w, FACT_IN_CORE | FACT_ENTRY);
-	if (n.entries == w->n_out + in_core_entries) {
-		add_where(w, FACT_DATA | FACT_NOT_IN_CORE, FACT_ENTRY);
-		return 0;
-	}
-	return find_slots_where(p, w, FACT_DATA | FACT_NOT_IN_CORE);
+	return r < 0 ? r : find_slots_where(p, w, FACT_DATA | FACT_NOT_IN_CORE);
 }
 
 static int probe_fast(struct window_probe *p, struct window *w)
@@ -186,7 +174,8 @@ static int probe_fast(struct window_probe *p, struct window *w)
 
 int window_probe(struct window_probe *p, struct window *w)
 {
-	int r = p->mode & WINDOW_THOROUGH ? probe_thoroughly(p, w) : probe_fast(p, w);
+	bool by_runs = p->mode & (WINDOW_THOROUGH | WINDOW_UNQUIET);
+	int r = by_runs ? probe_by_runs(p, w) : probe_fast(p, w);
 
 	if (r < 0)
 		return r;

@@ -19,9 +19,12 @@
 
 /* What a look may take for granted, or must not. A set of bits. */
 enum window_mode {
-	WINDOW_THOROUGH = 1 << 0, /* ask every interface about every page */
-	WINDOW_ASSUME_DATA =
-		1 << 1, /* no slot is empty; ask mincore only, the rest is proved later */
+	/* Ask every interface about every page, and believe no sum over pages. */
+	WINDOW_THOROUGH = 1 << 0,
+	/* No slot is empty: ask mincore only, the rest is proved later. */
+	WINDOW_ASSUME_DATA = 1 << 1,
+	/* Believe no sum either, but leave it for later what pages with data are. */
+	WINDOW_UNQUIET = 1 << 2,
 };
 
 /* What the windows of one look share. */

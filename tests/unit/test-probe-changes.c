@@ -46,7 +46,7 @@ static void *churn(void *context)
 /* What moves under the look: the counts add up to the object's pages, and no state is made up. */
 static void test_while_it_changes(void **state)
 {
-	struct churn c = {.fd = new_object(2000 * page_size), .pages = 2000};
+	struct churn c = {.fd = new_object(40000 * page_size), .pages = 40000};
 	struct probe_request request = request_of(c.fd, &caps);
 	bool moved = false;
 	pthread_t thread;
