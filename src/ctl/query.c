@@ -22,6 +22,8 @@ static int report_discovery(const struct selector *s, int error)
 		return failed("%s: no such file", s->path);
 	if (s->path && error != -ESRCH)
 		return failed("%s: %s", s->path, text_error(error));
+	if (error == -ENODATA)
+		return failed("/proc does not show this process: is it mounted?");
 	if (error == -ESRCH)
 		return failed("--pid=%d: no such process", (int)s->pid);
 	return failed("cannot look for shared memory: %s", text_error(error));
@@ -79,6 +81,9 @@ int query_report_denied(const struct query *q)
 	unsigned processes = q->discovery.n_denied_processes;
 	unsigned mappings = q->discovery.n_denied_mappings;
 
+	/* With hidepid others do not even show as unreadable. */
+	if (processes == 0 && mappings == 0 && !kcaps_has(&q->caps, KCAP_PROC_ALL))
+		return incomplete("for want of privilege processes of others could not be seen");
 	if (processes == 0 && mappings == 0)
 		return 0;
 	return incomplete("for want of privilege %u process%s and %u mapping%s could not be read",

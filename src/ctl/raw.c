@@ -31,6 +31,8 @@ static int write_words(struct raw_writer *w, uint64_t page, size_t n, const uint
 
 		if (r < 0 && errno != EINTR)
 			return -errno;
+		if (r == 0)
+			return -EIO;
 		done += r > 0 ? (size_t)r : 0;
 	}
 	return 0;

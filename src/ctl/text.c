@@ -95,6 +95,11 @@ const char *text_error(int error)
 		return "it has gone";
 	case -ESRCH:
 		return "no such process";
+	case -EAGAIN:
+		return "a process has a write lease on it, which opening it would break";
+	case -EBUSY:
+		return "nobody has it attached, and attaching it would remove it "
+		       "(kernel.shm_rmid_forced)";
 	case -EOPNOTSUPP:
 		return "memory of this kind is never swapped and has no page states";
 	}

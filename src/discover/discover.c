@@ -113,7 +113,7 @@ int discovery_note(struct discovery *d, const struct sighting *s, struct object 
 {
 	struct object key = {.id = s->id};
 	void *node = tfind(&key, &d->tree, object_compare);
-	struct object *o = node ? find_twin(*(struct object **)node, s) : NULL;
+	struct object *o = node && !s->separate ? find_twin(*(struct object **)node, s) : NULL;
 	int r;
 
 	if (!o) {

@@ -37,6 +37,7 @@ int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct disco
 struct sighting {
 	struct object_id id;
 	enum object_kind kind;
+	bool separate;    /* known to be none of the objects sighted so far */
 	const char *link; /* text of the link, or path in maps */
 	bool have_size;
 	uint64_t size;

@@ -7,8 +7,10 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 
+#include "discover/maps.h"
 #include "discover/open.h"
 #include "probe/generation.h"
+#include "util/file.h"
 #include "util/util.h"
 
 /* A number of a process or descriptor can be used again: is this still the object? */
@@ -56,22 +58,75 @@ static int open_map_files(int dirfd, const char *process, uint64_t start, uint64
 	return open_verified(dirfd, path, o);
 }
 
+/* With kernel.shm_rmid_forced a segment goes when its last attachment does, be it ours. */
+static bool is_removed_with_us(void)
+{
+	_cleanup_free_ char *forced = NULL;
+
+	return file_read_at(AT_FDCWD, "/proc/sys/kernel/shm_rmid_forced", &forced) <= 0 ||
+	       forced[0] != '0';
+}
+
+/* Our own mapping at address: a segment of huge pages is longer than its size, and no shmem. */
+static int find_own_mapping(const struct discovery *d, const void *address, struct map_line *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	ssize_t n = file_read_at(d->proc_fd, "self/maps", &text);
+	char *line, *rest = text;
+
+	if (n < 0)
+		return (int)n;
+	while ((line = strsep(&rest, "\n")))
+		if (map_line_parse(line, ret) == 0 && ret->start == (uintptr_t)address) {
+			ret->path = NULL;
+			return ret->dev == d->caps->shmem_dev ? 0 : -EOPNOTSUPP;
+		}
+	return -ENOENT;
+}
+
 /*
  * A segment that nobody has attached has no link anywhere. Attaching it, read-only and without
  * touching it, for a moment, gives one. (The kernel notes the time and our pid in the segment.)
  */
 static int open_sysv(const struct discovery *d, const struct object *o)
 {
-	void *address = shmat((int)o->id.ino, NULL, SHM_RDONLY);
-	uint64_t length =
-		(o->size + d->caps->page_size - 1) / d->caps->page_size * d->caps->page_size;
-	int fd;
+	struct map_line m;
+	void *address;
+	int r;
 
+	if (is_removed_with_us())
+		return -EBUSY;
+	address = shmat((int)o->id.ino, NULL, SHM_RDONLY);
 	if (address == (void *)-1)
 		return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
-	fd = open_map_files(d->proc_fd, "self", (uintptr_t)address, (uintptr_t)address + length, o);
+	r = find_own_mapping(d, address, &m);
+	if (r >= 0)
+		r = open_map_files(d->proc_fd, "self", m.start, m.end, o);
 	shmdt(address);
-	return fd;
+	return r;
+}
+
+/*
+ * Opening a file breaks a write lease on it, even if it does not wait: the holder gets a signal,
+ * and loses the lease. Lines: "1: LEASE  ACTIVE    WRITE 4711 00:1b:47 0 EOF".
+ */
+static bool has_write_lease(const struct discovery *d, const struct object *o)
+{
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+
+	if (file_read_at(d->proc_fd, "locks", &text) < 0)
+		return false;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		char *lease = strstr(line, ": LEASE "), id[OBJECT_ID_MAX];
+		struct object_id found;
+
+		if (lease && sscanf(lease, ": LEASE %*s WRITE %*d %63s", id) == 1 &&
+		    object_id_parse(id, &found) == 0 && object_id_match(&found, &o->id))
+			return true;
+	}
+	return false;
 }
 
 /* The more telling of two failures: barred says more than gone. */
@@ -88,6 +143,8 @@ int object_open(const struct discovery *d, const struct object *o)
 
 	if (!object_kind_is_swappable(o->kind))
 		return -EOPNOTSUPP;
+	if (has_write_lease(d, o))
+		return -EAGAIN;
 	for (size_t i = 0; i < o->n_holders; i++) {
 		char path[64];
 

@@ -10,6 +10,7 @@
  * an attachment of our own (a SysV segment that nobody has attached), whichever works; verified to
  * be this very object. The caller closes it as soon as it has its answer: it keeps the memory
  * alive. Returns the descriptor, -EOPNOTSUPP (a kind that has no page states), -EACCES (all ways
- * are barred), -ENOENT (the object has gone), or another negative errno.
+ * are barred), -ENOENT (the object has gone), -EAGAIN (opening it would break a write lease),
+ * -EBUSY (attaching it would remove it), or another negative errno.
  */
 int object_open(const struct discovery *d, const struct object *o);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "discover/discover.h"
 #include "discover/maps.h"
@@ -30,6 +31,12 @@ static bool is_gone(int error)
 	return error == -ENOENT || error == -ESRCH;
 }
 
+/* Failures of our own, that must not pass for "closed meanwhile". */
+static bool is_ours(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 static bool is_denied(int error)
 {
 	return error == -EACCES || error == -EPERM;
@@ -51,6 +58,42 @@ static bool is_kernel_thread(int dir_fd)
 }
 
 /*
+ * Attributes as the kernel has them at hand: a file system whose server is dead (FUSE, NFS) must
+ * not keep us waiting.
+ */
+static int stat_locally(int dirfd, const char *path, struct stat *ret)
+{
+	struct statx x;
+
+	if (statx(dirfd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &x) < 0)
+		return -errno;
+	*ret = (struct stat){
+		.st_dev = makedev(x.stx_dev_major, x.stx_dev_minor),
+		.st_ino = x.stx_ino,
+		.st_mode = x.stx_mode,
+		.st_nlink = x.stx_nlink,
+		.st_size = (off_t)x.stx_size,
+		.st_blksize = (blksize_t)x.stx_blksize,
+	};
+	return 0;
+}
+
+/*
+ * Of a device not seen before: is it worth asking statfs, which would wait for a dead server too?
+ * tmpfs gives handles of its own form; the others have none, but their blocks are huge or their
+ * names tell.
+ */
+static bool may_be_shmem(int dirfd, const char *path, const char *text, const struct stat *st)
+{
+	uint32_t generation;
+
+	if (generation_of_path(dirfd, path, &generation) == 0)
+		return true;
+	return st->st_blksize >= 1 << 20 || strstr(text, "kvm-gmem") ||
+	       strncmp(text, "/secretmem", strlen("/secretmem")) == 0;
+}
+
+/*
  * Fills a sighting in from the link at path (below the process's directory) that leads to the
  * object. Returns 1 if it is shared memory, 0 if not, or a negative errno.
  */
@@ -62,9 +105,12 @@ static int sight_link(struct process *p, const char *path, const char *text, str
 	struct stat st;
 	int r;
 
-	if (fstatat(p->dir_fd, path, &st, 0) < 0)
-		return -errno;
+	r = stat_locally(p->dir_fd, path, &st);
+	if (r < 0)
+		return r;
 	if (!S_ISREG(st.st_mode))
+		return 0;
+	if (!device_known(&d->devices, st.st_dev) && !may_be_shmem(p->dir_fd, path, text, &st))
 		return 0;
 	r = device_find(&d->devices, st.st_dev, p->dir_fd, path, &device);
 	if (r < 0)
@@ -97,9 +143,10 @@ static int note_holder(struct process *p, const char *name)
 		return 0;
 	snprintf(path, sizeof(path), "fd/%d", holder.fd);
 	/* Most descriptors are something else: find out by one call. */
-	if (fstatat(p->dir_fd, path, &st, 0) < 0) {
-		p->denied |= is_denied(-errno);
-		return is_gone(-errno) || is_denied(-errno) ? 0 : -errno;
+	r = stat_locally(p->dir_fd, path, &st);
+	if (r < 0) {
+		p->denied |= is_denied(r);
+		return is_ours(r) ? r : 0;
 	}
 	if (!S_ISREG(st.st_mode))
 		return 0;
@@ -107,7 +154,7 @@ static int note_holder(struct process *p, const char *name)
 	if (r >= 0)
 		r = sight_link(p, path, text, &s);
 	if (r <= 0)
-		return r == -ENOMEM ? r : 0; /* closed meanwhile, or not shared memory */
+		return is_ours(r) ? r : 0; /* closed meanwhile, or not shared memory */
 	r = discovery_note(p->discovery, &s, &o);
 	return r < 0 ? r : object_add_holder(o, &holder);
 }
@@ -154,7 +201,7 @@ static int sight_unprivileged(struct process *p, const struct map_line *m, struc
 	}
 	if (snprintf(path, sizeof(path), "root%s", m->path) >= (int)sizeof(path))
 		return -EPERM;
-	if (fstatat(p->dir_fd, path, &st, 0) < 0 || st.st_dev != m->dev || st.st_ino != m->ino)
+	if (stat_locally(p->dir_fd, path, &st) < 0 || st.st_dev != m->dev || st.st_ino != m->ino)
 		return -EPERM;
 	return sight_link(p, path, m->path, ret);
 }
@@ -187,7 +234,7 @@ static int note_mapper(struct process *p, struct map_line *m)
 		return 0;
 	}
 	if (r <= 0)
-		return r == -ENOMEM ? r : 0; /* unmapped meanwhile, or not shared memory */
+		return is_ours(r) ? r : 0; /* unmapped meanwhile, or not shared memory */
 	r = discovery_note(p->discovery, &s, &o);
 	return r < 0 ? r : object_add_mapper(o, &mapper);
 }

@@ -61,6 +61,8 @@ int selector_discover(const struct selector *s, const struct kcaps *caps, bool a
 	struct object *o;
 	int r;
 
+	if (!process_exists(getpid()))
+		return -ENODATA;
 	if (s->pid > 0 && !process_exists(s->pid))
 		return -ESRCH;
 	r = discover(caps, "/proc", all_processes ? 0 : s->pid, &d);

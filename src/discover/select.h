@@ -25,7 +25,7 @@ bool selector_is_empty(const struct selector *s);
  * Discovers what the selector can mean: one process if it names one and everything_else is false,
  * else all. A path is looked at even if no process has it open.
  * Returns 0, -ENOENT/-EACCES/... (the path cannot be looked at), -ENOTTY (the path is not shared
- * memory), -ESRCH (no such process), or another negative errno.
+ * memory), -ESRCH (no such process), -ENODATA (/proc is not mounted), or another negative errno.
  */
 int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
 		      struct discovery *ret);

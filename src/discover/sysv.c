@@ -42,7 +42,7 @@ int discover_sysv(struct discovery *d)
 		return 0; /* a kernel without SysV IPC */
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
-		struct sighting s = {.kind = OBJECT_SYSV, .have_size = true};
+		struct sighting s = {.kind = OBJECT_SYSV, .separate = true};
 		struct sysv_line segment;
 		struct object *o;
 		char link[32];
@@ -53,6 +53,7 @@ int discover_sysv(struct discovery *d)
 		snprintf(link, sizeof(link), "/SYSV%08x", segment.key);
 		s.link = link;
 		s.id = (struct object_id){.dev = d->caps->shmem_dev, .ino = (ino_t)segment.shmid};
+		s.have_size = true;
 		s.size = segment.size;
 		s.page_size = d->caps->page_size;
 		r = discovery_note(d, &s, &o);

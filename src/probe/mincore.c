@@ -21,21 +21,27 @@ void mincore_unmap(struct mincore_map *map)
 	map->count = 0;
 }
 
+/* Maps in large steps; in smaller ones where address space is short. */
 static int mincore_remap(struct mincore_map *map, uint64_t first, uint64_t count)
 {
-	uint64_t start = first / MAP_PAGES * MAP_PAGES, last = INT64_MAX / map->page_size;
-	void *address;
+	uint64_t last = INT64_MAX / map->page_size;
 
 	mincore_unmap(map);
-	count = MIN(MAX(MAP_PAGES, first + count - start), last - start);
-	address = mmap(NULL, count * map->page_size, PROT_NONE, MAP_SHARED, map->fd,
-		       (off_t)(start * map->page_size));
-	if (address == MAP_FAILED)
-		return -errno;
-	map->address = address;
-	map->first = start;
-	map->count = count;
-	return 0;
+	for (uint64_t step = MAP_PAGES;; step /= 8) {
+		uint64_t start = step > count ? first / step * step : first;
+		uint64_t pages = MIN(MAX(step, first + count - start), last - start);
+		void *address = mmap(NULL, pages * map->page_size, PROT_NONE, MAP_SHARED, map->fd,
+				     (off_t)(start * map->page_size));
+
+		if (address != MAP_FAILED) {
+			map->address = address;
+			map->first = start;
+			map->count = pages;
+			return 0;
+		}
+		if (errno != ENOMEM || step <= count)
+			return -errno;
+	}
 }
 
 int mincore_read(struct mincore_map *map, uint64_t first, size_t count, unsigned char *vec)
