@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "scenarios.h"
@@ -277,6 +280,41 @@ static bool warm_up(const struct options *o)
 	return !output.code;
 }
 
+/*
+ * Keeps a program's text in memory: that the kernel dropped some of it, for want of memory or
+ * because DAMON found it idle, would show as a major fault of shmstatectl, and look as if it had
+ * swapped in.
+ */
+static void keep_in_memory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *text;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	text = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (text != MAP_FAILED)
+		mlock(text, st.st_size);
+}
+
+/* The program, its loader and its libraries. Where ldd is missing, faults are noise as before. */
+static void keep_program_in_memory(const char *program)
+{
+	char command[512], path[512];
+	FILE *libraries;
+
+	keep_in_memory(program);
+	snprintf(command, sizeof(command), "ldd '%s' 2>/dev/null | grep -o '/[^ ]*'", program);
+	libraries = popen(command, "r");
+	if (!libraries)
+		return;
+	while (fscanf(libraries, "%511s", path) == 1)
+		keep_in_memory(path);
+	pclose(libraries);
+}
+
 static void remove_dir(const char *dir)
 {
 	static const char *const names[] = {"expect", "values", "touch"};
@@ -351,6 +389,7 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	keep_program_in_memory(o.setup.ctl);
 	strcpy(o.setup.dir, "/tmp/scenarios.XXXXXX");
 	if (!mkdtemp(o.setup.dir) || !warm_up(&o))
 		return EXIT_FAILURE;
