@@ -71,10 +71,58 @@ static void test_while_it_changes(void **state)
 	close(c.fd);
 }
 
+/* Page 1 comes and goes. */
+static void *toggle(void *argument)
+{
+	struct churn *c = argument;
+
+	while (!atomic_load(&c->stop))
+		if (pwrite(c->fd, "x", 1, (off_t)page_size) != 1 ||
+		    fallocate(c->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)page_size,
+			      (off_t)page_size) < 0)
+			return c;
+	return NULL;
+}
+
+/* What holds still is told right while its neighbour moves, and no page is said to be lost. */
+static void test_held_pages(void **state)
+{
+	struct churn c = {.fd = new_object(512 * page_size), .pages = 512};
+	struct probe_request request = request_of(c.fd, &caps);
+	unsigned wrong = 0;
+	pthread_t thread;
+	void *failed;
+
+	(void)state;
+	allocate(c.fd, 0, 1, 0);
+	write_page(c.fd, 2);
+	write_page(c.fd, 511);
+	assert_int_equal(pthread_create(&thread, NULL, toggle, &c), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct snapshot s = {0};
+
+		assert_int_equal(probe_portable(&request, &s), 0);
+		if (pages_swapped(c.fd) == 0) {
+			wrong += !is_right(&caps, 'a', letter_of(state_of(&s, 0)));
+			wrong += !is_right(&caps, 'P', letter_of(state_of(&s, 2)));
+			wrong += !is_right(&caps, 'P', letter_of(state_of(&s, 511)));
+			wrong += !is_right(&caps, '.', letter_of(state_of(&s, 3)));
+			wrong += s.counts[PAGE_POISONED] > 0 || s.counts[PAGE_SWAPPED] > 0;
+		}
+		snapshot_done(&s);
+	}
+	atomic_store(&c.stop, true);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_int_equal(wrong, 0);
+	close(c.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_while_it_changes),
+		cmocka_unit_test(test_held_pages),
 	};
 
 	return cmocka_run_group_tests(tests, objects_setup, NULL);
