@@ -21,7 +21,7 @@
 
 enum {
 	/* Something else on the machine may reclaim memory, too, and so spoil a scenario. */
-	ATTEMPTS = 6,
+	ATTEMPTS = 12,
 };
 
 /* What a machine may lack without that being a failure, even in CI. */
