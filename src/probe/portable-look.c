@@ -28,9 +28,8 @@ int portable_look_in_mode(struct portable *s, uint32_t mode)
 	return look(&s->probe, s->first, s->end, &s->extents);
 }
 
-/* Are the pages in core folios of the object, all of them? 1 if proved, at the cost of a call a
- * run. */
-static int prove_in_core_present(struct portable *s)
+/* Are all pages in core folios of the object? If so, says it of them. It takes a call a run. */
+static bool prove_in_core_present(struct portable *s)
 {
 	size_t runs = 0;
 

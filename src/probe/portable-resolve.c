@@ -251,6 +251,8 @@ static int place_poison(struct portable *s, uint64_t unexplained)
 	}
 	if (all_known && is_placed(s, unexplained))
 		extent_list_set_state(&s->extents, unknown, PAGE_POISONED);
+	/* What was an entry in both looks and is none now has moved all the same. */
+	s->moved += s->n_left_entries;
 	if (s->n_left_entries > 0)
 		s->reasons |= SNAPSHOT_KEPT_MOVING;
 	if (pages_in(s, unknown) > s->n_left_entries)

@@ -114,12 +114,13 @@ static int second_look(struct portable *s)
 
 	if (r < 0)
 		return r;
-	s->quiet = account_is_quiet(&s->before, &s->now);
-	if (s->quiet && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
+	if (account_is_quiet(&s->before, &s->now) && pages_in(s, PAGE_STATE_BIT(PAGE_UNKNOWN)) == 0)
 		r = second_look_quiet(s, &old);
 	else
 		r = second_look_full(s, &old);
 	extent_list_done(&old);
+	/* A full look has read the account anew. */
+	s->quiet = account_is_quiet(&s->before, &s->now);
 	s->still = account_is_still(&s->before, &s->now);
 	return r;
 }
