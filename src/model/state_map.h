@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The states of consecutive pages of an object. Stretches in one state cost next to nothing
+ * (a sparse object may have 2^39 pages), stretches in which states alternate 3 bits a page: a
+ * probe that takes one nanosecond a page cannot afford to write 24 bytes for each extent.
+ *
+ * Filled from front to back, read as extents. All numbers are pages of the object.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/extent.h"
+#include "model/state.h"
+
+#define STATE_BLOCK_PAGES ((uint64_t)64)
+#define STATE_PLANES 3
+
+/* Of 64 pages, aligned: bit p of plane b is bit b of the state (enum page_state) of page p. */
+struct state_block {
+	uint64_t plane[STATE_PLANES];
+};
+
+/* A run of blocks, either all in one state or each with planes of its own. */
+struct state_segment {
+	uint64_t first; /* block number: page / STATE_BLOCK_PAGES */
+	uint64_t count; /* blocks */
+	size_t dense;   /* of the first block in map->dense; STATE_SEGMENT_UNIFORM if in one state */
+	enum page_state state;
+};
+
+#define STATE_SEGMENT_UNIFORM SIZE_MAX
+
+/* Owns what it points to. An all-zero map is an empty one that starts at page 0. */
+struct state_map {
+	uint64_t first; /* set it before the first append */
+	uint64_t count; /* pages appended so far */
+	uint64_t counts[PAGE_STATE_MAX];
+	struct state_segment *segments;
+	size_t n_segments, n_segments_allocated;
+	struct state_block *dense;
+	size_t n_dense, n_dense_allocated;
+	struct state_block pending; /* the last block as long as it is not full */
+};
+
+void state_map_done(struct state_map *map);
+
+/* Pages first + count ... of one state follow. Returns 0 or -ENOMEM. */
+int state_map_append(struct state_map *map, uint64_t count, enum page_state state);
+
+/*
+ * Whole blocks follow; first + count must be a multiple of STATE_BLOCK_PAGES. The fast way: about
+ * 0.1 ns a page. Returns 0 or -ENOMEM.
+ */
+int state_map_append_blocks(struct state_map *map, const struct state_block *blocks, size_t n);
+
+/* The state of a page that lies in the map. Takes the logarithm of the number of segments. */
+enum page_state state_map_get(const struct state_map *map, uint64_t page);
+
+/* Reads on from page `at` (which may change: it is a position like any other). */
+struct state_cursor {
+	const struct state_map *map;
+	uint64_t at;
+	size_t segment;
+};
+
+/* A cursor at this page; at or behind the end it yields nothing. */
+struct state_cursor state_map_seek(const struct state_map *map, uint64_t page);
+
+/*
+ * The longest run of pages in one state that starts at the cursor. Returns false at the end.
+ * Across segments runs are joined: two extents that follow each other differ in state.
+ */
+bool state_cursor_next(struct state_cursor *cursor, struct extent *ret);
+
+/* Pages in any of the states. */
+uint64_t state_map_pages(const struct state_map *map, page_state_mask mask);
+
+/* How many pages differ. A page that only one of them covers differs. */
+uint64_t state_map_difference(const struct state_map *a, const struct state_map *b);
