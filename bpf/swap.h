@@ -46,7 +46,7 @@ struct swap_run {
 /* A divisor of the size of a cluster on all kernels. */
 #define SWAP_RUN_SLOTS 256
 #define SWAP_RUNS 4096
-#define SWAP_UNITS_BYTES (512 * 1024)
+#define SWAP_UNITS_BYTES (1024 * 1024)
 
 /* Program swap_contents: what a byte a slot says. */
 enum {

@@ -46,19 +46,12 @@ struct walk_args {
 	__u64 first;   /* page */
 	__u64 end;     /* page, not included */
 	__u64 records; /* how many at most; at least WALK_NODE_PAGES */
-	__u64 buffer;  /* which of the two */
 };
 
 struct walk_result {
-	__u64 next;      /* the page to go on with; >= end: done */
-	__u64 n_records; /* in the buffer that was asked for */
-	__u64 ns;        /* how long it took, preemption off */
+	__u64 next; /* the page to go on with; >= end: done */
+	__u64 n_records;
+	__u64 ns; /* how long it took, preemption off */
 	struct walk_facts before;
 	struct walk_facts after;
-};
-
-#define WALK_BUFFERS 2
-
-struct walk_buffer {
-	struct walk_record records[WALK_RECORDS];
 };

@@ -141,15 +141,41 @@ static struct state_block span_block(const struct span *span, uint64_t block)
 	return uniform;
 }
 
+/* Pages of a block that are in the state. */
+static uint64_t block_select(const struct state_block *b, enum page_state state)
+{
+	uint64_t pages = UINT64_MAX;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		pages &= state >> i & 1 ? b->plane[i] : ~b->plane[i];
+	return pages;
+}
+
+/* Two states that pass for one. */
+struct state_pair {
+	enum page_state x;
+	enum page_state y;
+};
+
+static uint64_t block_select_pair(const struct state_block *b, struct state_pair pair)
+{
+	return block_select(b, pair.x) | block_select(b, pair.y);
+}
+
+static bool is_same(enum page_state a, enum page_state b, struct state_pair pair)
+{
+	return a == b || ((a == pair.x || a == pair.y) && (b == pair.x || b == pair.y));
+}
+
 /* How many of the pages [from, to), which lie in both, differ. */
 COUNTS_BITS
-static uint64_t span_difference(const struct span *x, const struct span *y, uint64_t from,
-				uint64_t to)
+static uint64_t span_difference(const struct span *x, const struct span *y, struct state_pair pair,
+				uint64_t from, uint64_t to)
 {
 	uint64_t pages = 0;
 
 	if (!x->blocks && !y->blocks)
-		return x->state != y->state ? to - from : 0;
+		return is_same(x->state, y->state, pair) ? 0 : to - from;
 	while (from < to) {
 		uint64_t block = from / STATE_BLOCK_PAGES, start = block * STATE_BLOCK_PAGES;
 		uint64_t end = MIN(start + STATE_BLOCK_PAGES, to), differs = 0;
@@ -157,14 +183,18 @@ static uint64_t span_difference(const struct span *x, const struct span *y, uint
 
 		for (int i = 0; i < STATE_PLANES; i++)
 			differs |= a.plane[i] ^ b.plane[i];
+		if (differs)
+			differs &= ~(block_select_pair(&a, pair) & block_select_pair(&b, pair));
 		pages += popcount(differs & bit_range(from - start, end - start));
 		from = end;
 	}
 	return pages;
 }
 
-uint64_t state_map_difference(const struct state_map *a, const struct state_map *b)
+uint64_t state_map_difference_but(const struct state_map *a, const struct state_map *b,
+				  enum page_state x_state, enum page_state y_state)
 {
+	struct state_pair pair = {x_state, y_state};
 	uint64_t at = MAX(a->first, b->first), end = MIN(map_end(a), map_end(b));
 	uint64_t pages = a->count + b->count;
 	size_t i = find_span(a, at), k = find_span(b, at);
@@ -176,10 +206,15 @@ uint64_t state_map_difference(const struct state_map *a, const struct state_map 
 		struct span x = span_of(a, i), y = span_of(b, k);
 		uint64_t to = MIN(MIN(x.end, y.end), end);
 
-		pages += span_difference(&x, &y, at, to);
+		pages += span_difference(&x, &y, pair, at, to);
 		i += x.end == to;
 		k += y.end == to;
 		at = to;
 	}
 	return pages;
+}
+
+uint64_t state_map_difference(const struct state_map *a, const struct state_map *b)
+{
+	return state_map_difference_but(a, b, PAGE_HOLE, PAGE_HOLE);
 }

@@ -88,3 +88,6 @@ uint64_t state_map_pages(const struct state_map *map, page_state_mask mask);
 
 /* How many pages differ. A page that only one of them covers differs. */
 uint64_t state_map_difference(const struct state_map *a, const struct state_map *b);
+/* The same, where x and y pass for the same state. */
+uint64_t state_map_difference_but(const struct state_map *a, const struct state_map *b,
+				  enum page_state x, enum page_state y);

@@ -77,7 +77,7 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	if (result->ns > CHUNK_NS_MAX)
 		w->records = MAX(w->records / 2, (uint64_t)WALK_NODE_PAGES);
 	*ret = (struct walker_chunk){
-		.records = w->programs->bss->buffers[args->buffer].records,
+		.records = w->programs->bss->records,
 		.n_records = result->n_records,
 		.next = result->next,
 		.before = result->before,
@@ -86,15 +86,13 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	return 0;
 }
 
-int walker_read(struct walker *w, int fd, uint64_t first, uint64_t end, unsigned buffer,
-		struct walker_chunk *ret)
+int walker_read(struct walker *w, const struct walker_place *place, struct walker_chunk *ret)
 {
 	struct walk_args args = {
-		.fd = (uint64_t)fd,
-		.first = first,
-		.end = end,
-		.records = w->records,
-		.buffer = buffer,
+		.fd = (uint64_t)place->fd,
+		.first = place->first,
+		.end = place->end,
+		.records = MIN(w->records, place->max_records),
 	};
 	int r = read_chunk(w, &args, ret);
 
