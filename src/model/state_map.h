@@ -71,6 +71,8 @@ struct state_cursor {
 	const struct state_map *map;
 	uint64_t at;
 	size_t segment;
+	const struct state_block *block; /* that holds at; NULL in a uniform segment */
+	uint64_t borders;                /* of its pages from at on: those that end a run */
 };
 
 /* At this page, or at the first of the map if that comes later; at or behind the end: no extents.
