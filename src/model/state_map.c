@@ -58,7 +58,7 @@ static uint64_t span_run_end(const struct span *span, uint64_t at, enum page_sta
 		uint64_t others = block_others(b, state) >> at % STATE_BLOCK_PAGES;
 
 		if (others != 0) {
-			at += (uint64_t)__builtin_ctzll(others);
+			at += ctz(others);
 			break;
 		}
 		at = (at / STATE_BLOCK_PAGES + 1) * STATE_BLOCK_PAGES;
@@ -89,35 +89,65 @@ enum page_state state_map_get(const struct state_map *map, uint64_t page)
 	return span_get(&span, page);
 }
 
+/* Where runs end in the block at the cursor: found once for all of them. */
+static void cursor_enter(struct state_cursor *cursor, const struct span *span)
+{
+	uint64_t at = cursor->at;
+
+	cursor->block = NULL;
+	cursor->borders = 0;
+	if (!span->blocks || at >= span->end)
+		return;
+	cursor->block = &span->blocks[at / STATE_BLOCK_PAGES - span->block];
+	cursor->borders = block_borders(cursor->block) & ~(uint64_t)0 << at % STATE_BLOCK_PAGES;
+}
+
 struct state_cursor state_map_seek(const struct state_map *map, uint64_t page)
 {
-	page = MAX(page, map->first);
-	return (struct state_cursor){.map = map, .at = page, .segment = find_span(map, page)};
+	uint64_t at = MAX(page, map->first);
+	struct state_cursor cursor = {.map = map, .at = at, .segment = find_span(map, at)};
+	struct span span = span_of(map, cursor.segment);
+
+	cursor_enter(&cursor, &span);
+	return cursor;
+}
+
+/* The end of a run that reaches the end of its block, or is in a uniform segment. */
+static uint64_t next_border(struct state_cursor *cursor, enum page_state *ret_state)
+{
+	const struct state_map *map = cursor->map;
+	struct span span = span_of(map, cursor->segment);
+	enum page_state state = span_get(&span, cursor->at);
+
+	for (;;) {
+		cursor->at = span_run_end(&span, cursor->at, state);
+		if (cursor->at < span.end || cursor->at == map_end(map))
+			break;
+		span = span_of(map, ++cursor->segment);
+		if (span_get(&span, cursor->at) != state)
+			break;
+	}
+	cursor_enter(cursor, &span);
+	*ret_state = state;
+	return cursor->at;
 }
 
 bool state_cursor_next(struct state_cursor *cursor, struct extent *ret)
 {
-	const struct state_map *map = cursor->map;
-	uint64_t at = cursor->at, end = map_end(map);
-	size_t i = cursor->segment;
+	uint64_t first = cursor->at, end;
 	enum page_state state;
-	struct span span;
 
-	if (at >= end)
+	if (first >= map_end(cursor->map))
 		return false;
-	span = span_of(map, i);
-	state = span_get(&span, at);
-	for (;;) {
-		at = span_run_end(&span, at, state);
-		if (at < span.end || at == end)
-			break;
-		span = span_of(map, ++i);
-		if (span_get(&span, at) != state)
-			break;
+	if (cursor->borders != 0) {
+		end = first - first % STATE_BLOCK_PAGES + ctz(cursor->borders) + 1;
+		state = block_get(cursor->block, first % STATE_BLOCK_PAGES);
+		cursor->borders &= cursor->borders - 1;
+		cursor->at = end;
+	} else {
+		end = next_border(cursor, &state);
 	}
-	*ret = (struct extent){.first = cursor->at, .count = at - cursor->at, .state = state};
-	cursor->at = at;
-	cursor->segment = i;
+	*ret = (struct extent){.first = first, .count = end - first, .state = state};
 	return true;
 }
 
