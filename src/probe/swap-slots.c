@@ -66,32 +66,30 @@ static bool is_kernel_address(uint64_t address)
 	return (int64_t)address < 0;
 }
 
-/* Each structure says which type it is: what is no array of swaps will hardly say that. */
-static bool looks_like_swap_info(const struct swap_type types[SWAP_TYPES])
+/*
+ * Types are given out from 0 on, a structure is never freed, and each says which type it is: what
+ * is no array of swaps will hardly do that. The array has MAX_SWAPFILES entries, which is fewer
+ * than SWAP_TYPES: what comes behind is something else. Returns how many there are.
+ */
+static unsigned keep_swaps(struct swap_type types[SWAP_TYPES])
 {
-	bool any = false, ended = false;
+	unsigned n = 0;
 
-	for (unsigned k = 0; k < SWAP_TYPES; k++) {
-		const struct swap_type *t = &types[k];
-
-		ended |= t->address == 0;
-		if (t->address == 0)
-			continue;
-		/* Types are given out from 0 on, and a structure is never freed. */
-		if (ended || !is_kernel_address(t->address) || t->type != k)
-			return false;
-		any = true;
-	}
-	return any;
+	while (n < SWAP_TYPES && is_kernel_address(types[n].address) && types[n].type == n)
+		n++;
+	memset(types + n, 0, (SWAP_TYPES - n) * sizeof(*types));
+	return n;
 }
 
+/* Returns how many swaps there have been since boot, or a negative errno. */
 static int read_types(struct swap_slots *s, uint64_t swap_info)
 {
 	int r = walker_swap_types(s->walker, swap_info, s->zswap_trees);
 
-	if (r == 0)
-		memcpy(s->types, walker_swap(s->walker)->types, sizeof(s->types));
-	return r;
+	if (r < 0)
+		return r;
+	memcpy(s->types, walker_swap(s->walker)->types, sizeof(s->types));
+	return (int)keep_swaps(s->types);
 }
 
 /* There is none to be found before the first swapon since boot: then it is looked for again. */
@@ -109,15 +107,13 @@ static int find_swap_info(struct swap_slots *s)
 		candidates[n++] = places.swap_info;
 	else
 		n = find_arrays(places.get_swap_device, SWAP_TEXT_BYTES, candidates);
+	r = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = read_types(s, candidates[i]);
-		if (r == 0 && looks_like_swap_info(s->types)) {
+		if (r > 0)
 			s->swap_info = candidates[i];
-			return 0;
-		}
 	}
-	memset(s->types, 0, sizeof(s->types));
-	return r;
+	return MIN(r, 0);
 }
 
 static enum swap_way choose_way(const struct swap_slots *s)
