@@ -9,12 +9,17 @@
 #define SWAP_TYPES 32 /* 5 bits of a swap entry */
 #define SWAP_TEXT_BYTES 512
 
-/* Program swap_find: where the kernel's arrays are, or the code in which their addresses stand. */
+/*
+ * Programs swap_symbols, swap_texts: where the kernel's arrays are, or the code in which their
+ * addresses stand. Addresses; 0: the kernel does not tell.
+ */
 struct swap_places {
-	uint64_t swap_info;   /* address of the array, 0: the kernel does not tell */
-	uint64_t zswap_trees; /* likewise */
-	uint8_t get_swap_device[SWAP_TEXT_BYTES];
-	uint8_t zswap_invalidate[SWAP_TEXT_BYTES];
+	uint64_t swap_info;
+	uint64_t zswap_trees;
+	uint64_t get_swap_device;
+	uint64_t zswap_invalidate;
+	uint8_t get_swap_device_text[SWAP_TEXT_BYTES];
+	uint8_t zswap_invalidate_text[SWAP_TEXT_BYTES];
 };
 
 /* Program swap_types: what swap_info[type] says. */

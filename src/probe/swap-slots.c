@@ -106,7 +106,7 @@ static int find_swap_info(struct swap_slots *s)
 	if (places.swap_info)
 		candidates[n++] = places.swap_info;
 	else
-		n = find_arrays(places.get_swap_device, SWAP_TEXT_BYTES, candidates);
+		n = find_arrays(places.get_swap_device_text, SWAP_TEXT_BYTES, candidates);
 	r = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = read_types(s, candidates[i]);

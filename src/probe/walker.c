@@ -47,7 +47,9 @@ struct swap_shared *walker_swap(struct walker *w)
 
 int walker_swap_find(struct walker *w)
 {
-	return run_program(w->programs->progs.swap_find, NULL, 0);
+	int r = run_program(w->programs->progs.swap_symbols, NULL, 0);
+
+	return r < 0 ? r : run_program(w->programs->progs.swap_texts, NULL, 0);
 }
 
 int walker_swap_types(struct walker *w, uint64_t swap_info, uint64_t zswap_trees)
