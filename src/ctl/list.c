@@ -175,8 +175,7 @@ static int row_name(const struct object *o, char **ret)
  * Objects that go away meanwhile are left out; those that cannot be opened stay, without states.
  * The maps are not needed, and would add up.
  */
-static int fill_rows(const struct query *q, const struct options *o, struct list_row *rows,
-		     size_t *ret_n)
+static int fill_rows(struct query *q, const struct options *o, struct list_row *rows, size_t *ret_n)
 {
 	size_t n = 0;
 
@@ -188,7 +187,8 @@ static int fill_rows(const struct query *q, const struct options *o, struct list
 			continue;
 		row->object = object;
 		query_object_id(object, row->id);
-		row->error = inspect_object(&q->discovery, object, PROBE_ALL, &row->snapshot);
+		row->error = inspect_object(&q->prober, &q->discovery, object, PROBE_ALL,
+					    &row->snapshot);
 		if (row->error == -ENOENT)
 			continue;
 		state_map_done(&row->snapshot.map);
@@ -251,7 +251,7 @@ static bool is_readable(const struct query *q, pid_t pid)
 	return d.n_denied_processes == 0 && d.n_denied_mappings == 0;
 }
 
-static int list_rows(const struct query *q, const struct options *o, struct table *t)
+static int list_rows(struct query *q, const struct options *o, struct table *t)
 {
 	struct list_row *rows = calloc((size_t)q->n_objects + 1, sizeof(*rows));
 	size_t n = 0;

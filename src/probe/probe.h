@@ -44,6 +44,12 @@ int probe(struct prober *p, const struct probe_request *request, struct snapshot
 int probe_walk(struct prober *p, const struct probe_request *request, struct snapshot *ret);
 
 /*
+ * Asks both, and compares: ret holds the walk's answer, and in verification what they did not agree
+ * about in a row of tries. Returns as they do.
+ */
+int probe_verify(struct prober *p, const struct probe_request *request, struct snapshot *ret);
+
+/*
  * Answers by lseek, mincore, cachestat, pagemap and the kernel's accounting alone.
  * Returns 0 and fills *ret (the caller calls snapshot_done), -EPERM when the kernel would lie about
  * residency to this caller, or another negative errno.

@@ -31,8 +31,8 @@ static int make_witnesses(const struct discovery *d, const struct object *o,
 	return 0;
 }
 
-int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-		   struct snapshot *ret)
+int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct snapshot *ret)
 {
 	_cleanup_free_ struct probe_witness *witnesses = NULL;
 	struct probe_request request = {.caps = d->caps, .range = range};
@@ -50,5 +50,5 @@ int inspect_object(const struct discovery *d, const struct object *o, struct pag
 		return fd;
 	request.fd = fd;
 	request.witnesses = witnesses;
-	return probe_portable(&request, ret);
+	return probe(p, &request, ret);
 }

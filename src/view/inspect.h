@@ -12,5 +12,5 @@
  * -EOPNOTSUPP (a kind without states), -EACCES (cannot be opened), -EPERM (the kernel would lie),
  * -ENOENT (gone), or another negative errno.
  */
-int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-		   struct snapshot *ret);
+int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct snapshot *ret);
