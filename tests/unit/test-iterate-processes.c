@@ -251,7 +251,7 @@ static int look_from_namespace(void)
 	/* /proc is still that of the namespace above: the iterators must not be mixed with it. */
 	if (look(DISCOVER_ITERATORS, &d) != -EOPNOTSUPP)
 		return 1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) < 0)
 		return 77;
 	memfd_create("in the namespace", MFD_CLOEXEC);
@@ -289,7 +289,7 @@ static int map_overlay(void)
 	_cleanup_free_ char *by_proc = NULL, *by_iterators = NULL;
 	int fd;
 
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("tmpfs", "/tmp", "tmpfs", 0, NULL) < 0 || mkdir("/tmp/l", 0700) < 0 ||
 	    mkdir("/tmp/u", 0700) < 0 || mkdir("/tmp/w", 0700) < 0 || mkdir("/tmp/m", 0700) < 0 ||
 	    mount("overlay", "/tmp/m", "overlay", 0, options) < 0)
