@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -175,8 +176,28 @@ static void test_segments(void **state)
 	shmdt(attached[1]);
 }
 
+/* Memory of a virtual machine that is never run; -1 where there are none. */
+static int make_guest_memory(void)
+{
+	struct {
+		uint64_t size, flags, reserved[6];
+	} request = {.size = UINT64_C(2) << 20};
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), machine = -1, fd = -1;
+
+	/* KVM_CREATE_VM and KVM_CREATE_GUEST_MEMFD, which not all headers have. */
+	if (kvm >= 0)
+		machine = ioctl(kvm, _IO(0xae, 0x01), 1 /* one that may have private memory */);
+	if (machine >= 0)
+		fd = ioctl(machine, _IOC(_IOC_READ | _IOC_WRITE, 0xae, 0xd4, sizeof(request)),
+			   &request);
+	closep(&machine);
+	closep(&kvm);
+	return fd;
+}
+
 static void test_other_kinds(void **state)
 {
+	int guest = make_guest_memory();
 	int huge = memfd_create("huge", MFD_HUGETLB | MFD_CLOEXEC), secret = -1, null, zero;
 	char *anonymous = map_pages(-1, 2 * page_size, MAP_SHARED | MAP_ANONYMOUS, 0);
 	char *zeros = NULL;
@@ -188,16 +209,18 @@ static void test_other_kinds(void **state)
 #endif
 	null = open("/dev/null", O_RDWR | O_CLOEXEC); /* on a shmem file system, maybe */
 	zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
-	if (zero >= 0)
-		zeros = map_pages(zero, page_size, MAP_SHARED,
-				  0); /* the same as an anonymous one */
+	if (zero >= 0) /* which gives what an anonymous mapping does */
+		zeros = map_pages(zero, page_size, MAP_SHARED, 0);
 	compare_own(" anon ");
 	if (huge >= 0)
 		compare_own(" hugetlb ");
 	if (secret >= 0)
 		compare_own(" secretmem ");
+	if (guest >= 0)
+		compare_own(" guest_memfd ");
 	closep(&huge);
 	closep(&secret);
+	closep(&guest);
 	closep(&null);
 	closep(&zero);
 	if (zeros)
