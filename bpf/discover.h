@@ -7,24 +7,26 @@
  * two sides are compiled for different machines.
  */
 
+#include "types.h"
+
 #define DISCOVER_NAME_MAX 4096 /* PATH_MAX: what readlink(2) on a link of /proc gives at most */
 
 struct discover_record {
-	__u64 ino;
-	__u64 size;   /* bytes */
-	__u64 start;  /* bytes, address space; 0 for a descriptor */
-	__u64 end;    /* not included */
-	__u64 offset; /* pages, in the object */
-	__u32 dev;    /* as the kernel keeps it: 12 bits major, 20 bits minor */
-	__u32 magic;  /* of the file system */
-	__u32 block_size;
-	__u32 generation;
-	__u32 n_links;
-	__u32 pid; /* of the process, as the reader's pid namespace numbers it */
-	__u32 tid; /* of the thread; records come in this order */
-	__s32 fd;  /* -1 for a mapping */
-	__u32 shared;
-	__u32 name_size; /* bytes, with the NUL; 0: too long for the kernel to tell */
+	uint64_t ino;
+	uint64_t size;   /* bytes */
+	uint64_t start;  /* bytes, address space; 0 for a descriptor */
+	uint64_t end;    /* not included */
+	uint64_t offset; /* pages, in the object */
+	uint32_t dev;    /* as the kernel keeps it: 12 bits major, 20 bits minor */
+	uint32_t magic;  /* of the file system */
+	uint32_t block_size;
+	uint32_t generation;
+	uint32_t n_links;
+	uint32_t pid; /* of the process, as the reader's pid namespace numbers it */
+	uint32_t tid; /* of the thread; records come in this order */
+	int32_t fd;   /* -1 for a mapping */
+	uint32_t shared;
+	uint32_t name_size; /* bytes, with the NUL; 0: too long for the kernel to tell */
 };
 
 /* The name follows at once; the next record begins at a multiple of 8 bytes. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <linux/bpf.h>
-#include <linux/types.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -101,7 +100,7 @@ static int stream_open(struct stream *s, int link)
 	if (!s->buffer)
 		return -ENOMEM;
 	memset(&attr, 0, sizeof(attr));
-	attr.iter_create.link_fd = (__u32)link;
+	attr.iter_create.link_fd = (uint32_t)link;
 	r = bpf_call(BPF_ITER_CREATE, &attr);
 	if (r < 0)
 		return r;
