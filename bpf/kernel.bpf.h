@@ -37,7 +37,17 @@ typedef __u8 bool_t;
 
 /* The page cache. */
 
+struct raw_spinlock {
+	int raw_lock;
+} KERNEL_STRUCT;
+
+struct spinlock {
+	struct raw_spinlock rlock; /* not where locks sleep (PREEMPT_RT) */
+} KERNEL_STRUCT;
+
 struct xarray {
+	struct spinlock xa_lock;
+	unsigned int xa_flags;
 	void *xa_head;
 } KERNEL_STRUCT;
 
@@ -46,6 +56,35 @@ struct xa_node {
 	unsigned char count;
 	void *slots[64];
 } KERNEL_STRUCT;
+
+#define XA_CHUNK_SHIFT 6
+#define XA_CHUNK_MASK ((__u64)63)
+#define XA_LEVELS_MAX 11 /* 64 bits of index */
+
+static __always_inline bool_t is_internal(__u64 word)
+{
+	return (word & 3) == 2;
+}
+
+static __always_inline bool_t is_node(__u64 word)
+{
+	return is_internal(word) && word > 4096;
+}
+
+static __always_inline struct xa_node *to_node(__u64 word)
+{
+	return (struct xa_node *)(word - 2);
+}
+
+/* Not free: a lock's first word is 0 when nobody holds it or waits for it. */
+static __always_inline bool_t xarray_is_locked(const struct xarray *xarray)
+{
+	__u32 word = 0;
+
+	if (bpf_core_field_exists(xarray->xa_lock.rlock))
+		bpf_probe_read_kernel(&word, sizeof(word), &xarray->xa_lock);
+	return word != 0;
+}
 
 struct inode;
 
@@ -191,7 +230,10 @@ struct folio___6_18 {
 
 /* The numbers of the bits change with the kernel: only the names count. */
 enum pageflags {
+	PG_locked,
+	PG_writeback,
 	PG_uptodate,
+	PG_dirty,
 };
 
 static __always_inline int folio_read_flags(const void *folio, unsigned long *ret)
@@ -209,11 +251,19 @@ static __always_inline int folio_read_flags(const void *folio, unsigned long *re
  * - until 6.19 swap_map has a byte a slot, of which 0x40 says so; 7.1 has no swap_map
  * - from 6.18 each cluster has a table with a word a slot; 7.1 has nothing else
  * Which pages were all zeros and never written: zeromap, a bit a slot, from 6.12 to 7.1
- * (0ca0c24e3211 "mm: store zero pages to be swapped out in a bitmap"); 7.2 keeps it in the table.
+ * (0ca0c24e3211 "mm: store zero pages to be swapped out in a bitmap"); 7.2 keeps it in the table,
+ * but on machines of 32 bits, where clusters have a zero_bitmap.
  */
 struct swap_cluster_info {
 	void *table;
+	unsigned long *zero_bitmap;
 } KERNEL_STRUCT;
+
+#define SWAP_MAP_HAS_CACHE 0x40
+#define SWAP_TABLE_ZERO_BIT 59
+
+/* Of swaps that lie on other swaps, proposed after 7.2: a slot is then no place on a device. */
+struct swap_cluster_info_dynamic;
 
 struct swap_table {
 	unsigned long entries[512];
@@ -226,8 +276,31 @@ struct swap_info_struct {
 	struct file *swap_file;
 	unsigned char *swap_map;
 	unsigned long *zeromap;
+	unsigned long *frontswap_map;
 	struct swap_cluster_info *cluster_info;
 } KERNEL_STRUCT;
+
+/*
+ * What zswap holds. Until 6.6 frontswap_map has a bit for slots that it took, which stays when it
+ * writes them back to the device. From 6.10 on there are xarrays, by offset in the swap, one for
+ * each 1 << 14 slots (796c2c23e14e "zswap: replace RB tree with xarray"); entries had an rbnode
+ * until then.
+ */
+struct zswap_entry {
+	void *pool;
+	struct {
+		unsigned long rb[3];
+	} rbnode;
+} KERNEL_STRUCT;
+
+#define ZSWAP_TREE_SHIFT 14
+
+static __always_inline bool_t zswap_is_xarray(void)
+{
+	struct zswap_entry *entry = NULL;
+
+	return bpf_core_type_exists(struct zswap_entry) && !bpf_core_field_exists(entry->rbnode);
+}
 
 /* Words of swap_cluster_info.table for one cluster. */
 static __always_inline __u64 swap_cluster_slots(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 
 /*
- * What the kernel keeps about swap slots: whether the folio is in the swap cache, and where the
- * content is. Everything is copied as it is; src/probe/swap-slots.c tells what it means.
+ * Which swaps there are, and what the kernel keeps about their slots. Everything is copied as it
+ * is; src/probe/swap-slots.c tells what it means.
  */
 
 #include "kernel.bpf.h"
@@ -26,6 +26,7 @@ int swap_symbols(void *context)
 	LOOK_UP("zswap_trees", &p->zswap_trees);
 	LOOK_UP("get_swap_device", &p->get_swap_device);
 	LOOK_UP("zswap_invalidate", &p->zswap_invalidate);
+	p->zswap_is_xarray = zswap_is_xarray();
 	return 0;
 }
 
@@ -49,11 +50,13 @@ static __always_inline void read_type(struct swap_type *t, struct swap_info_stru
 	t->flags = BPF_CORE_READ(si, flags);
 	t->max = BPF_CORE_READ(si, max);
 	t->cluster_info = (__u64)BPF_CORE_READ(si, cluster_info);
-	t->swap_map = t->zeromap = 0;
+	t->swap_map = t->zeromap = t->frontswap_map = 0;
 	if (bpf_core_field_exists(si->swap_map))
 		t->swap_map = (__u64)BPF_CORE_READ(si, swap_map);
 	if (bpf_core_field_exists(si->zeromap))
 		t->zeromap = (__u64)BPF_CORE_READ(si, zeromap);
+	if (bpf_core_field_exists(si->frontswap_map))
+		t->frontswap_map = (__u64)BPF_CORE_READ(si, frontswap_map);
 	t->inode = BPF_CORE_READ(inode, i_ino);
 	t->mode = BPF_CORE_READ(inode, i_mode);
 	t->rdev = BPF_CORE_READ(inode, i_rdev);
@@ -65,6 +68,16 @@ struct types_args {
 	__u64 swap_info;
 	__u64 zswap_trees;
 };
+
+static __always_inline void read_zswap(struct swap_type *t, const void *zswap_trees, __u32 k)
+{
+	struct xarray *tree = NULL;
+
+	bpf_probe_read_kernel(&tree, sizeof(tree), (void **)zswap_trees + k);
+	t->zswap_tree = (__u64)tree;
+	t->zswap_head = (__u64)BPF_CORE_READ(tree, xa_head);
+	t->zswap_flags = BPF_CORE_READ(tree, xa_flags);
+}
 
 static long look_at_type(__u32 k, void *context)
 {
@@ -79,12 +92,10 @@ static long look_at_type(__u32 k, void *context)
 	if (bpf_probe_read_kernel(&si, sizeof(si), (void **)args->swap_info + k) < 0)
 		return 1;
 	t->address = (__u64)si;
-	if (!si)
-		return 0;
-	read_type(t, si);
 	if (args->zswap_trees)
-		bpf_probe_read_kernel(&t->zswap_tree, sizeof(t->zswap_tree),
-				      (void **)args->zswap_trees + k);
+		read_zswap(t, (const void *)args->zswap_trees, k);
+	if (si)
+		read_type(t, si);
 	return 0;
 }
 

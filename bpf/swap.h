@@ -18,16 +18,19 @@ struct swap_places {
 	uint64_t zswap_trees;
 	uint64_t get_swap_device;
 	uint64_t zswap_invalidate;
+	uint64_t zswap_is_xarray; /* zswap_trees are as we know them */
 	uint8_t get_swap_device_text[SWAP_TEXT_BYTES];
 	uint8_t zswap_invalidate_text[SWAP_TEXT_BYTES];
 };
 
 /* Program swap_types: what swap_info[type] says. */
 struct swap_type {
-	uint64_t address; /* 0: never used since boot */
-	uint64_t zswap_tree;
-	uint64_t swap_map; /* addresses; 0: this kernel has none */
+	uint64_t address;    /* 0: never used since boot */
+	uint64_t zswap_tree; /* addresses; 0: this kernel has none */
+	uint64_t zswap_head; /* what the first tree holds, */
+	uint64_t swap_map;
 	uint64_t zeromap;
+	uint64_t frontswap_map;
 	uint64_t cluster_info;
 	uint64_t flags;
 	uint64_t inode; /* number */
@@ -36,10 +39,11 @@ struct swap_type {
 	uint32_t dev;   /* of the file system, kernel's encoding */
 	uint32_t rdev;  /* of the block device, likewise */
 	uint32_t mode;
-	uint32_t pad;
+	uint32_t zswap_flags; /* and its flags */
 };
 
 #define SWAP_FLAG_USED 1
+#define SWAP_FLAG_WRITEOK 2 /* until swapoff begins */
 
 /* Program swap_copy: one unit for each slot of each run, one run behind the other. */
 struct swap_run {
@@ -53,20 +57,26 @@ struct swap_run {
 #define SWAP_RUNS 4096
 #define SWAP_UNITS_BYTES (1024 * 1024)
 
-/* Program swap_contents: what a byte a slot says. */
+/* Program swap_contents: one byte for each slot of each run, runs on borders of 8 bytes. Bits. */
 enum {
-	SWAP_SLOT_ZERO = 1,    /* all zeros, never written to the device */
-	SWAP_SLOT_ZSWAP = 2,   /* in zswap */
-	SWAP_SLOT_UNKNOWN = 4, /* could not be read */
+	SWAP_SLOT_CACHED = 1,    /* in the swap cache */
+	SWAP_SLOT_UNSETTLED = 2, /* may be newer in RAM, on its way, or cannot be told from that */
+	SWAP_SLOT_ZERO = 4,      /* all zeros, never written to the device */
+	SWAP_SLOT_ZSWAP = 8,     /* in zswap */
+	SWAP_SLOT_ZSWAP_OPEN = 16, /* perhaps in zswap */
+	SWAP_SLOT_UNKNOWN = 32,    /* could not be read */
 };
+
+/* How many slots are looked at in one go: preemption is off meanwhile. */
+#define SWAP_LOOK_SLOTS 1024
 
 struct swap_shared {
 	struct swap_places places;
 	struct swap_type types[SWAP_TYPES];
 	struct swap_run runs[SWAP_RUNS];
 	uint64_t units[SWAP_UNITS_BYTES / 8];
-	uint32_t unit_size;      /* bytes: 1 (swap_map) or 8 (table) */
-	uint32_t n_runs_done;    /* those that were read; less than asked for: units were full */
-	uint32_t failed;         /* a run could not be read */
-	uint32_t table_has_zero; /* 7.2: zero pages are marked in the table */
+	uint32_t unit_size;   /* bytes: 1 (swap_map) or 8 (table) */
+	uint32_t n_runs_done; /* those that were read; less than asked for: units were full */
+	uint32_t failed;      /* a run could not be read */
+	uint32_t pad;
 };

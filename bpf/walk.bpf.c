@@ -12,10 +12,6 @@
 #include "kernel.bpf.h"
 #include "walk.h"
 
-#define XA_CHUNK_SHIFT 6
-#define XA_CHUNK_MASK ((__u64)63)
-#define XA_LEVELS_MAX 11 /* 64 bits of index */
-
 /* Descents in one chunk, of an object that is nearly empty. */
 #define DESCENTS_MAX 2048
 
@@ -36,16 +32,6 @@ struct {
 	__u64 parent[WALK_NODE_PAGES]; /* the slots of the node of shift 6 */
 } walk;
 
-static __always_inline bool_t is_internal(__u64 word)
-{
-	return (word & 3) == 2;
-}
-
-static __always_inline bool_t is_node(__u64 word)
-{
-	return is_internal(word) && word > 4096;
-}
-
 static __always_inline bool_t is_sibling(__u64 word)
 {
 	return is_internal(word) && word < (XA_CHUNK_MASK << 2);
@@ -54,11 +40,6 @@ static __always_inline bool_t is_sibling(__u64 word)
 static __always_inline bool_t is_folio(__u64 word)
 {
 	return word && !(word & 3);
-}
-
-static __always_inline struct xa_node *to_node(__u64 word)
-{
-	return (struct xa_node *)(word - 2);
 }
 
 static __always_inline struct walk_record *next_record(void)
@@ -243,6 +224,7 @@ static __always_inline void read_facts(struct address_space *mapping, struct wal
 	facts->alloced = BPF_CORE_READ(info, alloced);
 	facts->swapped = BPF_CORE_READ(info, swapped);
 	facts->fallocend = BPF_CORE_READ(info, fallocend);
+	facts->locked = xarray_is_locked(&mapping->i_pages);
 }
 
 static __always_inline struct address_space *mapping_of(__u64 fd)

@@ -38,6 +38,7 @@ struct walk_facts {
 	uint64_t alloced;   /* nrpages + swapped, poison included */
 	uint64_t swapped;   /* swap entries */
 	uint64_t fallocend; /* no page from here on was made by fallocate */
+	uint64_t locked;    /* somebody is changing the page cache this moment */
 };
 
 /* Program walk: the arguments of a test run, in this order. */

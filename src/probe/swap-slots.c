@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "classify/words.h"
+#include "probe/kernel-text.h"
 #include "probe/swap-slots.h"
 #include "probe/walker-inside.h"
 #include "util/util.h"
@@ -13,12 +14,11 @@
  */
 #define SWAP_TYPE_SPECIAL 23
 
-#define SWAP_HAS_CACHE 0x40 /* in swap_map */
+#define SWAP_HAS_CACHE 0x40                /* in swap_map */
+#define SWAP_TABLE_BAD (~UINT64_C(0) << 3) /* in a swap table */
 
 /* Slots further apart than this are read in runs of their own. */
 #define GAP_MAX 16
-
-#define PLACES_MAX 16
 
 const char *swap_way_to_string(enum swap_way way)
 {
@@ -31,39 +31,6 @@ const char *swap_way_to_string(enum swap_way way)
 		return "swap_table";
 	}
 	return "none";
-}
-
-/*
- * x86: the displacements of instructions "mov disp32(,%reg,8),%reg", which is how code reads an
- * entry of a static array of pointers.
- */
-static size_t find_arrays(const uint8_t *text, size_t size, uint64_t places[PLACES_MAX])
-{
-	size_t n = 0;
-
-#ifdef __x86_64__
-	for (size_t i = 0; i + 8 <= size && n < PLACES_MAX; i++) {
-		const uint8_t *p = text + i;
-		int32_t displacement;
-
-		if ((p[0] & 0xf8) != 0x48 || p[1] != 0x8b || (p[2] & 0xc7) != 0x04 ||
-		    (p[3] & 0xc7) != 0xc5)
-			continue;
-		memcpy(&displacement, p + 4, sizeof(displacement));
-		places[n++] = (uint64_t)(int64_t)displacement;
-	}
-#else
-	(void)text;
-	(void)size;
-	(void)places;
-#endif
-	return n;
-}
-
-/* An address in the kernel's half. */
-static bool is_kernel_address(uint64_t address)
-{
-	return (int64_t)address < 0;
 }
 
 /*
@@ -96,7 +63,7 @@ static int read_types(struct swap_slots *s, uint64_t swap_info)
 static int find_swap_info(struct swap_slots *s)
 {
 	struct swap_places places;
-	uint64_t candidates[PLACES_MAX];
+	uint64_t candidates[KERNEL_ARRAYS_MAX];
 	size_t n = 0;
 	int r = walker_swap_find(s->walker);
 
@@ -106,7 +73,7 @@ static int find_swap_info(struct swap_slots *s)
 	if (places.swap_info)
 		candidates[n++] = places.swap_info;
 	else
-		n = find_arrays(places.get_swap_device_text, SWAP_TEXT_BYTES, candidates);
+		n = kernel_text_arrays(places.get_swap_device_text, SWAP_TEXT_BYTES, candidates);
 	r = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = read_types(s, candidates[i]);
@@ -212,8 +179,8 @@ static bool word_is_cached(uint64_t word)
 {
 	if (word == 0 || (word & 1))
 		return false; /* free, or the shadow of a folio that has left */
-	if ((word & 7) == 4)
-		return false; /* a bad slot */
+	if ((word & 7) == 4 || word == SWAP_TABLE_BAD)
+		return false; /* not in use by any version; a bad slot, as the first one is */
 	return true;          /* a folio's address, from 7.1 on its number */
 }
 
@@ -227,7 +194,7 @@ static bool is_unit_cached(const struct swap_slots *s, uint64_t at)
 	return word_is_cached(units[at / sizeof(uint64_t)]);
 }
 
-static bool run_has(const struct swap_run *run, uint64_t entry)
+bool swap_run_has(const struct swap_run *run, uint64_t entry)
 {
 	return run->type == entry_type(entry) && entry_offset(entry) >= run->offset &&
 	       entry_offset(entry) - run->offset < run->count;
@@ -237,7 +204,7 @@ bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, ui
 {
 	const struct swap_run *runs = walker_swap(s->walker)->runs;
 
-	while (!run_has(&runs[a->run], entry))
+	while (!swap_run_has(&runs[a->run], entry))
 		a->at += bytes_of(s, runs[a->run++].count);
 	return is_unit_cached(s,
 			      a->at + (entry_offset(entry) - runs[a->run].offset) * unit_size(s));

@@ -65,6 +65,7 @@ struct swap_answer {
 };
 
 bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, uint64_t entry);
+bool swap_run_has(const struct swap_run *run, uint64_t entry);
 
 /* Stretches of SWAP_RUN_SLOTS slots: all those in which an object has entries. */
 struct swap_stretches {

@@ -79,7 +79,8 @@ static int explain(struct prober *p, const struct probe_request *request, struct
 	for (size_t i = 0; i < v->n_items && r >= 0; i++) {
 		struct disagreement *d = &v->items[i];
 		struct explaining e = {d, is_swap_pair(d)};
-		struct walk_range range = {request->fd, d->first, d->first + d->count, 0, 0};
+		struct walk_range range = {
+			.fd = request->fd, .first = d->first, .end = d->first + d->count};
 
 		if (e.all_siblings)
 			r = walk_careful(p, &range, look_for_siblings, &e);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 #include "model/snapshot.h"
+#include "probe/swap-contents.h"
 #include "probe/walk.h"
 #include "util/util.h"
 
 /* What one reading covers: the pages below one node of the second level. */
 #define LOOK_BLOCKS 64
+
+/* How long to wait for somebody who holds the page cache's lock. */
+#define LOCK_TRIES 256
 
 /* How often a block that changes while it is read is read again. */
 #define SETTLE_TRIES 16
@@ -15,6 +20,8 @@
 /* One reading, and the entries as they were then. */
 struct look {
 	uint64_t end; /* pages before this one were read */
+	bool locked_before;
+	bool locked_after;
 	size_t n_blocks;
 	struct walk_block blocks[LOOK_BLOCKS];
 };
@@ -36,6 +43,7 @@ static void block_from_record(const struct walk_record *record, uint64_t first,
 	ret->first = first;
 	ret->ask_again = 0;
 	ret->swap = (struct node_swap){0};
+	memset(ret->contents, 0, sizeof(ret->contents));
 	if (record->shift == 0) {
 		node_sort(record->slots, record->not_uptodate, &ret->node);
 		node_entries(record->slots, &ret->node, ret->entries);
@@ -56,6 +64,8 @@ static int look_read(struct careful *c, uint64_t first, uint64_t end, struct loo
 		return r;
 	look->n_blocks = 0;
 	look->end = MIN(chunk.next, end);
+	look->locked_before = chunk.before.locked;
+	look->locked_after = chunk.after.locked;
 	for (uint64_t i = 0; i < chunk.n_records; i++) {
 		const struct walk_record *record = &chunk.records[i];
 		uint64_t at = MAX(record->first, first / WORDS * WORDS);
@@ -92,11 +102,44 @@ static uint64_t slots_to_ask(const struct walk_block *b)
 	return b->node.entry & ~b->swap.poison & ~b->ask_again;
 }
 
+/* What was asked, in the order of the entries. */
+static void take_cached(const struct swap_slots *slots, struct look *look)
+{
+	struct swap_answer answer = {0};
+
+	for (size_t i = 0; i < look->n_blocks; i++) {
+		struct walk_block *b = &look->blocks[i];
+
+		for (uint64_t left = slots_to_ask(b); left; left &= left - 1) {
+			unsigned k = (unsigned)__builtin_ctzll(left);
+
+			if (swap_answer_is_cached(slots, &answer, b->entries[k]))
+				b->swap.cached |= UINT64_C(1) << k;
+		}
+	}
+}
+
+static void take_contents(const struct swap_slots *slots, struct look *look)
+{
+	struct swap_answer answer = {0};
+
+	for (size_t i = 0; i < look->n_blocks; i++) {
+		struct walk_block *b = &look->blocks[i];
+
+		for (uint64_t left = slots_to_ask(b); left; left &= left - 1) {
+			unsigned k = (unsigned)__builtin_ctzll(left);
+
+			b->contents[k] = swap_contents_of(slots, &answer, b->entries[k]);
+			if (b->contents[k] & SWAP_SLOT_CACHED)
+				b->swap.cached |= UINT64_C(1) << k;
+		}
+	}
+}
+
 static int ask_slots(struct careful *c, struct look *look)
 {
 	struct swap_slots *slots = &c->prober->slots;
 	struct swap_question question = {0};
-	struct swap_answer answer = {0};
 	int r;
 
 	for (size_t i = 0; i < look->n_blocks; i++) {
@@ -108,20 +151,15 @@ static int ask_slots(struct careful *c, struct look *look)
 	}
 	if (question.n_runs == 0)
 		return 0;
-	r = swap_question_read(slots, &question);
+	c->range->sources |= slots->way == SWAP_WAY_MAP ? SOURCE_SWAP_MAP : SOURCE_SWAP_TABLE;
+	r = c->range->contents ? swap_contents_read(slots, &question)
+			       : swap_question_read(slots, &question);
 	if (r < 0)
 		return r;
-	c->range->sources |= slots->way == SWAP_WAY_MAP ? SOURCE_SWAP_MAP : SOURCE_SWAP_TABLE;
-	for (size_t i = 0; i < look->n_blocks; i++) {
-		struct walk_block *b = &look->blocks[i];
-
-		for (uint64_t left = slots_to_ask(b); left; left &= left - 1) {
-			unsigned k = (unsigned)__builtin_ctzll(left);
-
-			if (swap_answer_is_cached(slots, &answer, b->entries[k]))
-				b->swap.cached |= UINT64_C(1) << k;
-		}
-	}
+	if (c->range->contents)
+		take_contents(slots, look);
+	else
+		take_cached(slots, look);
 	return 0;
 }
 
@@ -184,6 +222,7 @@ static void merge_block(struct careful *c, const struct walk_block *old, struct 
 
 	c->range->moved += (uint64_t)__builtin_popcountll(~same & ~b->node.retry);
 	b->swap = old->swap;
+	memcpy(b->contents, old->contents, sizeof(b->contents));
 	b->node.retry |= b->node.entry & (~same | old->ask_again);
 	b->node.entry &= ~b->node.retry;
 }
@@ -206,6 +245,26 @@ static void merge_looks(struct careful *c, const struct look *old, struct look *
 	}
 }
 
+/*
+ * While a large entry is split its pieces have, for a moment, the first one's number. That moment
+ * is long if a virtual CPU is taken away in it; but it ends before the lock is given back. So what
+ * both readings say is no such number unless somebody may have held the lock from one to the other.
+ */
+static int look_again(struct careful *c, uint64_t first, struct look looks[2])
+{
+	int r = look_read(c, first, looks[0].end, &looks[1]);
+
+	for (int i = 0; r >= 0 && looks[0].locked_after && looks[1].locked_before; i++) {
+		if (i == LOCK_TRIES) {
+			looks[0].n_blocks = 0;
+			return 0;
+		}
+		sched_yield();
+		r = look_read(c, first, looks[0].end, &looks[1]);
+	}
+	return r;
+}
+
 /* Reads, asks, reads again; the result is in looks[1]. */
 static int look_twice(struct careful *c, uint64_t first, uint64_t end, struct look looks[2])
 {
@@ -218,7 +277,7 @@ static int look_twice(struct careful *c, uint64_t first, uint64_t end, struct lo
 		looks[0].blocks[i].ask_again = UINT64_MAX;
 	if (r < 0 && r != -EAGAIN)
 		return r;
-	r = look_read(c, first, looks[0].end, &looks[1]);
+	r = look_again(c, first, looks);
 	if (r < 0)
 		return r;
 	merge_looks(c, &looks[0], &looks[1]);
@@ -242,8 +301,12 @@ static void settle_pages(struct walk_block *b, const struct walk_block *new)
 	b->swap.cached = choose(b->swap.cached, new->swap.cached, pages);
 	b->swap.poison = choose(b->swap.poison, new->swap.poison, pages);
 	b->swap.unknown = choose(b->swap.unknown, new->swap.unknown, pages);
-	for (uint64_t left = new->node.entry &pages; left; left &= left - 1)
-		b->entries[__builtin_ctzll(left)] = new->entries[__builtin_ctzll(left)];
+	for (uint64_t left = new->node.entry &pages; left; left &= left - 1) {
+		unsigned k = (unsigned)__builtin_ctzll(left);
+
+		b->entries[k] = new->entries[k];
+		b->contents[k] = new->contents[k];
+	}
 	b->node.retry &= ~pages;
 }
 

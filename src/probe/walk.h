@@ -11,8 +11,8 @@
 
 #include "classify/node.h"
 #include "probe/mincore.h"
-#include "probe/prober.h"
 #include "probe/probe.h"
+#include "probe/prober.h"
 
 /* 64 pages, aligned, read twice. Pages in node.retry did not come to rest. */
 struct walk_block {
@@ -21,12 +21,14 @@ struct walk_block {
 	struct node_swap swap;
 	uint64_t ask_again;      /* within: entries whose swap is not known yet */
 	uint64_t entries[WORDS]; /* swap entries, of the bits of node.entry */
+	uint8_t contents[WORDS]; /* likewise, if they were asked for: SWAP_SLOT_ bits */
 };
 
 struct walk_range {
 	int fd;
 	uint64_t first; /* pages */
 	uint64_t end;
+	bool contents;    /* ask where the content of slots is */
 	uint32_t sources; /* out: what was asked about the entries */
 	uint64_t moved;   /* out: pages that were not the same in both readings */
 };

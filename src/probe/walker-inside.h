@@ -10,3 +10,4 @@ struct swap_shared *walker_swap(struct walker *w); /* what they read and write *
 int walker_swap_find(struct walker *w);
 int walker_swap_types(struct walker *w, uint64_t swap_info, uint64_t zswap_trees);
 int walker_swap_copy(struct walker *w, uint64_t n_runs, bool use_table);
+int walker_swap_contents(struct walker *w, uint64_t first, uint64_t n_runs);

@@ -61,3 +61,11 @@ int walker_swap_copy(struct walker *w, uint64_t n_runs, bool use_table)
 	(void)use_table;
 	return -EOPNOTSUPP;
 }
+
+int walker_swap_contents(struct walker *w, uint64_t first, uint64_t n_runs)
+{
+	(void)w;
+	(void)first;
+	(void)n_runs;
+	return -EOPNOTSUPP;
+}

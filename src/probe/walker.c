@@ -66,6 +66,13 @@ int walker_swap_copy(struct walker *w, uint64_t n_runs, bool use_table)
 	return run_program(w->programs->progs.swap_copy, args, sizeof(args));
 }
 
+int walker_swap_contents(struct walker *w, uint64_t first, uint64_t n_runs)
+{
+	uint64_t args[] = {first, n_runs};
+
+	return run_program(w->programs->progs.swap_contents, args, sizeof(args));
+}
+
 static int read_chunk(struct walker *w, const struct walk_args *args, struct walker_chunk *ret)
 {
 	const struct walk_result *result = &w->programs->bss->result;
