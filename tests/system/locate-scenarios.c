@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * locate-scenarios [--dir=DIR] [--pages=N] [--rounds=N] [--reclaim=FILE] SCENARIO - pages an object
+ * out, asks where its pages are, and reads them there. --dir: the object is a file of that tmpfs
+ * (else a memfd); --reclaim: memory.reclaim or memory.force_empty of the memory cgroup that this
+ * runs in.
+ */
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "locate-check.h"
+#include "util/util.h"
+
+struct run {
+	struct subject subject;
+	struct tally tally;
+	uint64_t rounds;
+};
+
+static void check_all(struct run *r)
+{
+	subject_check(&r->subject, 0, r->subject.pages, &r->tally);
+}
+
+/* Written, paged out, again and again: slots are used by other pages each time. */
+static void run_plain(struct run *r)
+{
+	struct subject *s = &r->subject;
+
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		subject_write(s, 0, s->pages, 0);
+		subject_page_out(s, 0, s->pages);
+		check_all(r);
+		if (i % 2) {
+			subject_reclaim(s);
+			check_all(r);
+		}
+	}
+}
+
+static void run_zero(struct run *r)
+{
+	struct subject *s = &r->subject;
+
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		subject_write(s, 0, s->pages, 2 + i % 5);
+		subject_page_out(s, 0, s->pages);
+		subject_reclaim(s);
+		check_all(r);
+	}
+	if (r->tally.zero == 0) {
+		printf("WRONG: no zero page was found\n");
+		r->tally.wrong++;
+	}
+}
+
+/* Parts are punched, read, written anew, and all is paged out again: slots mix. */
+static void run_reuse(struct run *r)
+{
+	struct subject *s = &r->subject;
+	uint64_t part = s->pages / 64;
+
+	subject_write(s, 0, s->pages, 7);
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		for (uint64_t k = i % 4; k + 2 < 64; k += 4) {
+			subject_punch(s, k * part, part);
+			subject_write(s, (k + 1) * part, part, 5);
+			subject_touch(s, (k + 2) * part, part, 3);
+		}
+		check_all(r);
+		subject_page_out(s, 0, s->pages);
+		check_all(r);
+	}
+}
+
+/* A page that is read brings neighbours into the swap cache, unchanged. */
+static void run_readahead(struct run *r)
+{
+	struct subject *s = &r->subject;
+
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		subject_write(s, 0, s->pages, 0);
+		subject_page_out(s, 0, s->pages);
+		subject_reclaim(s);
+		subject_touch(s, i, s->pages - i, 32);
+		check_all(r);
+	}
+}
+
+/* Everything at once: another thread pages in and out while pages are located and read. */
+struct churn {
+	struct subject *subject;
+	bool stop;
+};
+
+static void *churn_pages(void *context)
+{
+	struct churn *c = context;
+	struct subject *s = c->subject;
+	uint64_t window = MIN(s->pages, 512), seed = 1;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED)) {
+		uint64_t at;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		at = (seed >> 33) % (s->pages / window) * window;
+		subject_touch(s, at + (seed >> 20) % window / 2, window / 2, 1 + (seed >> 50) % 40);
+		if (seed >> 60 < 12)
+			subject_page_out(s, at, window);
+	}
+	return NULL;
+}
+
+static void run_churn(struct run *r)
+{
+	struct subject *s = &r->subject;
+	struct churn c = {.subject = s};
+	pthread_t thread;
+
+	subject_write(s, 0, s->pages, 11);
+	subject_page_out(s, 0, s->pages);
+	s->quiet = false;
+	if (pthread_create(&thread, NULL, churn_pages, &c) != 0)
+		die("no thread");
+	for (uint64_t i = 0; i < r->rounds; i++)
+		for (uint64_t at = 0; at < s->pages; at += 256)
+			subject_check(s, at, MIN(s->pages - at, 256), &r->tally);
+	__atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	s->quiet = true;
+	check_all(r);
+}
+
+/* For large folios, which go out whole: read here and there they are split. */
+static void run_large(struct run *r)
+{
+	struct subject *s = &r->subject;
+
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		subject_write(s, 0, s->pages, 0);
+		subject_page_out(s, 0, s->pages);
+		check_all(r);
+		subject_touch(s, i * 37 % 512, s->pages - 512, 512 + i * 64);
+		check_all(r);
+		subject_page_out(s, 0, s->pages);
+		check_all(r);
+	}
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+		printf("%s could not be written\n", path);
+}
+
+/* With zswap enabled by the caller, its shrinker too: half of it is written back. */
+static void run_zswap(struct run *r)
+{
+	struct subject *s = &r->subject;
+
+	s->half_random = true;
+	for (uint64_t i = 0; i < r->rounds; i++) {
+		subject_write(s, 0, s->pages, 9);
+		subject_page_out(s, 0, s->pages);
+		check_all(r);
+		subject_reclaim(s);
+		check_all(r);
+		write_text("/proc/sys/vm/drop_caches", "2");
+		check_all(r);
+		subject_reclaim(s);
+		check_all(r);
+	}
+	if (r->tally.zswap == 0) {
+		printf("WRONG: nothing was found in zswap\n");
+		r->tally.wrong++;
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct run *r);
+} scenarios[] = {
+	{"plain", run_plain},         {"zero", run_zero},   {"reuse", run_reuse},
+	{"readahead", run_readahead}, {"churn", run_churn}, {"large", run_large},
+	{"zswap", run_zswap},
+};
+
+static void report(const char *name, const struct run *r, double seconds)
+{
+	const struct tally *t = &r->tally;
+
+	printf("%-10s %9" PRIu64 " compared (%" PRIu64 " of them cached), %" PRIu64
+	       " zero, %" PRIu64 " zswap, %" PRIu64 " unknown, %" PRIu64 " moved, %" PRIu64
+	       " wrong, %.1f s\n",
+	       name, t->compared, t->cached, t->zero, t->zswap, t->unknown, t->moved, t->wrong,
+	       seconds);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool run_scenario(const char *name, const char *dir, uint64_t pages, struct run *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		double start = now();
+
+		if (strcmp(scenarios[i].name, name) != 0)
+			continue;
+		subject_open(&r->subject, dir, pages);
+		scenarios[i].run(r);
+		report(name, r, now() - start);
+		subject_done(&r->subject);
+		return true;
+	}
+	return false;
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{"dir", required_argument, NULL, 'd'},
+		{"pages", required_argument, NULL, 'p'},
+		{"rounds", required_argument, NULL, 'r'},
+		{"reclaim", required_argument, NULL, 'c'},
+		{NULL, 0, NULL, 0},
+	};
+	struct run r = {.rounds = 4};
+	uint64_t pages = 16384;
+	const char *dir = NULL;
+	int c;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'd')
+			dir = optarg;
+		else if (c == 'p')
+			pages = strtoull(optarg, NULL, 10);
+		else if (c == 'r')
+			r.rounds = strtoull(optarg, NULL, 10);
+		else if (c == 'c')
+			r.subject.reclaim = optarg;
+		else
+			return 2;
+	}
+	if (optind + 1 != argc || pages < 1024 || !run_scenario(argv[optind], dir, pages, &r))
+		die("which scenario? at least 1024 pages");
+	return r.tally.wrong > 0;
+}
