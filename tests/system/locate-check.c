@@ -181,7 +181,7 @@ static bool is_wrong(enum slot_content content, bool equal, bool is_zero, struct
 		return !is_zero;
 	case SLOT_ZSWAP:
 		tally->zswap++;
-		return equal || is_zero;
+		return equal && !is_zero;
 	case SLOT_UNKNOWN:
 	case SLOT_CONTENT_MAX:
 		break;
