@@ -29,15 +29,14 @@ static void write_bits(struct bit_writer *w, uint64_t count, bool value)
 
 int bitmap_print(const struct snapshot *s, page_state_mask states)
 {
+	struct state_cursor cursor = state_map_seek(&s->map, s->first);
 	struct bit_writer w = {0};
+	struct extent e;
 
 	if (isatty(STDOUT_FILENO))
 		return failed("--format=bitmap writes binary data: send it to a file or a pipe");
-	for (size_t i = 0; i < s->extents.n_items; i++) {
-		const struct extent *e = &s->extents.items[i];
-
-		write_bits(&w, e->count, states & PAGE_STATE_BIT(e->state));
-	}
+	while (state_cursor_next(&cursor, &e))
+		write_bits(&w, e.count, states & PAGE_STATE_BIT(e.state));
 	if (w.n > 0)
 		putchar_unlocked(w.byte);
 	return 0;

@@ -34,44 +34,53 @@ static const struct column columns[] = {
 	{"STATE", "state", false, false, 10, cell_state},
 };
 
-static bool is_asked(const struct options *o, const struct extent *e)
+/* The next extent in one of the states that were asked for. */
+static bool next_asked(struct state_cursor *cursor, const struct options *o, struct extent *ret)
 {
-	return o->states & PAGE_STATE_BIT(e->state);
+	while (state_cursor_next(cursor, ret))
+		if (o->states & PAGE_STATE_BIT(ret->state))
+			return true;
+	return false;
 }
 
 static void print_table(const struct options *o, const struct table *t, const struct object *object,
 			const struct snapshot *s)
 {
+	struct state_cursor cursor = state_map_seek(&s->map, s->first);
+	struct extent e;
+
 	if (!o->no_legend) {
 		summary_print(object, s, o->bytes);
 		putchar('\n');
 		table_print_header(t);
 	}
-	for (size_t i = 0; i < s->extents.n_items; i++)
-		if (is_asked(o, &s->extents.items[i]))
-			table_print_row(t, &s->extents.items[i]);
+	while (next_asked(&cursor, o, &e))
+		table_print_row(t, &e);
 }
 
 static void print_csv(const struct options *o, const struct table *t, const struct snapshot *s)
 {
+	struct state_cursor cursor = state_map_seek(&s->map, s->first);
+	struct extent e;
+
 	if (!o->no_legend)
 		csv_print_header(t);
-	for (size_t i = 0; i < s->extents.n_items; i++)
-		if (is_asked(o, &s->extents.items[i]))
-			csv_print_row(t, &s->extents.items[i]);
+	while (next_asked(&cursor, o, &e))
+		csv_print_row(t, &e);
 }
 
 static void print_json(const struct options *o, const struct table *t, const struct object *object,
 		       const struct snapshot *s)
 {
+	struct state_cursor cursor = state_map_seek(&s->map, s->first);
 	struct json_object *j = json_of_object(object);
 	struct json_stream stream;
+	struct extent e;
 
 	json_add_snapshot(j, s, o->states);
 	json_stream_open(&stream, o->json, j, "extents");
-	for (size_t i = 0; i < s->extents.n_items; i++)
-		if (is_asked(o, &s->extents.items[i]))
-			json_stream_item(&stream, table_json_row(t, o, &s->extents.items[i]));
+	while (next_asked(&cursor, o, &e))
+		json_stream_item(&stream, table_json_row(t, o, &e));
 	json_stream_close(&stream);
 }
 

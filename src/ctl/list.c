@@ -173,7 +173,7 @@ static int row_name(const struct object *o, char **ret)
 
 /*
  * Objects that go away meanwhile are left out; those that cannot be opened stay, without states.
- * Extents are not needed, and would add up.
+ * The maps are not needed, and would add up.
  */
 static int fill_rows(const struct query *q, const struct options *o, struct list_row *rows,
 		     size_t *ret_n)
@@ -191,7 +191,7 @@ static int fill_rows(const struct query *q, const struct options *o, struct list
 		row->error = inspect_object(&q->discovery, object, PROBE_ALL, &row->snapshot);
 		if (row->error == -ENOENT)
 			continue;
-		extent_list_done(&row->snapshot.extents);
+		state_map_done(&row->snapshot.map);
 		n++;
 		if (row_name(object, &row->name) < 0)
 			return -ENOMEM;

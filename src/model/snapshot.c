@@ -3,7 +3,7 @@
 
 void snapshot_done(struct snapshot *s)
 {
-	extent_list_done(&s->extents);
+	state_map_done(&s->map);
 	*s = (struct snapshot){0};
 }
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "model/extent.h"
+#include "model/state_map.h"
 
 /* Why an answer is less than exact. A set of bits. */
 enum snapshot_reason {
@@ -26,19 +26,19 @@ enum probe_source {
 	SOURCE_ACCOUNTING = 1 << 4, /* st_blocks and smaps of a mapping of our own */
 };
 
-/* Owns extents. An all-zero snapshot is an empty one. */
+/* Owns map. An all-zero snapshot is an empty one. */
 struct snapshot {
 	uint64_t page_size; /* bytes */
 	uint64_t size;      /* of the object, bytes, when the last look began */
 	uint64_t first;     /* pages: what was asked for, cropped to the object */
 	uint64_t count;
-	const char *probe; /* static name */
-	uint32_t sources;  /* enum probe_source bits */
-	uint32_t reasons;  /* enum snapshot_reason bits */
-	bool stable;       /* a second look at what could have changed agreed */
-	uint64_t moved;    /* pages that did not; 0 if stable */
-	uint64_t counts[PAGE_STATE_MAX];
-	struct extent_list extents; /* sums up to count pages */
+	const char *probe;               /* static name */
+	uint32_t sources;                /* enum probe_source bits */
+	uint32_t reasons;                /* enum snapshot_reason bits */
+	bool stable;                     /* a second look at what could have changed agreed */
+	uint64_t moved;                  /* pages that did not; 0 if stable */
+	uint64_t counts[PAGE_STATE_MAX]; /* those of the map, which can be given up before */
+	struct state_map map;            /* of these pages: same first, same count */
 };
 
 void snapshot_done(struct snapshot *s);

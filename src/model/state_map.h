@@ -28,13 +28,16 @@ struct state_block {
 struct state_segment {
 	uint64_t first; /* block number: page / STATE_BLOCK_PAGES */
 	uint64_t count; /* blocks */
-	size_t dense;   /* of the first block in map->dense; STATE_SEGMENT_UNIFORM if in one state */
-	enum page_state state;
+	size_t dense;   /* where in map->dense the first block is, or STATE_SEGMENT_UNIFORM */
+	enum page_state state; /* if uniform */
 };
 
 #define STATE_SEGMENT_UNIFORM SIZE_MAX
 
-/* Owns what it points to. An all-zero map is an empty one that starts at page 0. */
+/*
+ * Owns what it points to. An all-zero map is an empty one that starts at page 0. No more than one
+ * segment for every two blocks, whatever the states.
+ */
 struct state_map {
 	uint64_t first; /* set it before the first append */
 	uint64_t count; /* pages appended so far */
@@ -48,26 +51,30 @@ struct state_map {
 
 void state_map_done(struct state_map *map);
 
-/* Pages first + count ... of one state follow. Returns 0 or -ENOMEM. */
+/* Pages first + count ... of one state follow. Returns 0, or -ENOMEM with the map as it was. */
 int state_map_append(struct state_map *map, uint64_t count, enum page_state state);
 
 /*
- * Whole blocks follow; first + count must be a multiple of STATE_BLOCK_PAGES. The fast way: about
- * 0.1 ns a page. Returns 0 or -ENOMEM.
+ * Whole blocks follow. The fast way: less than 0.1 ns a page, if there are hundreds. Returns 0, or
+ * with the map as it was -ENOMEM, or -EINVAL if first + count is no multiple of STATE_BLOCK_PAGES.
  */
 int state_map_append_blocks(struct state_map *map, const struct state_block *blocks, size_t n);
 
 /* The state of a page that lies in the map. Takes the logarithm of the number of segments. */
 enum page_state state_map_get(const struct state_map *map, uint64_t page);
 
-/* Reads on from page `at` (which may change: it is a position like any other). */
+/*
+ * Reads on from page `at`. A copy remembers the place; to read elsewhere, seek. The map must not
+ * change meanwhile.
+ */
 struct state_cursor {
 	const struct state_map *map;
 	uint64_t at;
 	size_t segment;
 };
 
-/* A cursor at this page; at or behind the end it yields nothing. */
+/* At this page, or at the first of the map if that comes later; at or behind the end: no extents.
+ */
 struct state_cursor state_map_seek(const struct state_map *map, uint64_t page);
 
 /*

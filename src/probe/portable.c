@@ -152,7 +152,27 @@ static int probe_object(struct portable *s)
 	return resolve_by_witness(request, &s->extents, &s->probe.sources);
 }
 
-/* Cuts the extents to what was asked for: of a small object all was looked at. */
+/* The extents as a map, of pages [first, end) only. */
+static int fill_map(const struct extent_list *extents, uint64_t first, uint64_t end,
+		    struct state_map *ret)
+{
+	struct state_map map = {.first = first};
+
+	for (size_t i = 0; i < extents->n_items; i++) {
+		const struct extent *e = &extents->items[i];
+		uint64_t from = MAX(e->first, first), to = MIN(e->first + e->count, end);
+		int r = from < to ? state_map_append(&map, to - from, e->state) : 0;
+
+		if (r < 0) {
+			state_map_done(&map);
+			return r;
+		}
+	}
+	*ret = map;
+	return 0;
+}
+
+/* Cuts it to what was asked for: of a small object all was looked at. */
 static int fill_snapshot(struct portable *s, struct snapshot *ret)
 {
 	const struct page_range *asked = &s->request->range;
@@ -169,24 +189,11 @@ static int fill_snapshot(struct portable *s, struct snapshot *ret)
 		.stable = s->moved == 0,
 		.moved = s->moved,
 	};
-	int r = 0;
+	int r = fill_map(&s->extents, first, end, &answer.map);
 
-	if (first == s->first && end == s->end) {
-		answer.extents = s->extents;
-		s->extents = (struct extent_list){0};
-	}
-	for (size_t i = 0; i < s->extents.n_items && r >= 0; i++) {
-		const struct extent *e = &s->extents.items[i];
-		uint64_t from = MAX(e->first, first), to = MIN(e->first + e->count, end);
-
-		if (from < to)
-			r = extent_list_append(&answer.extents, from, to - from, e->state);
-	}
-	if (r < 0) {
-		snapshot_done(&answer);
+	if (r < 0)
 		return r;
-	}
-	memcpy(answer.counts, answer.extents.counts, sizeof(answer.counts));
+	memcpy(answer.counts, answer.map.counts, sizeof(answer.counts));
 	if (answer.counts[PAGE_IN_CORE] > 0)
 		answer.reasons |= SNAPSHOT_NO_CACHESTAT;
 	*ret = answer;

@@ -136,43 +136,22 @@ int process_view_build(const struct discovery *d, pid_t pid, struct object *cons
 	return 0;
 }
 
-/* The extent that holds page, or the one behind it. */
-static size_t find_extent(const struct extent_list *list, uint64_t page)
-{
-	size_t low = 0, high = list->n_items;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (list->items[middle].first + list->items[middle].count <= page)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* The object's states of n pages from page on; what the snapshot does not cover lies beyond it. */
 static void object_states(const struct process_view *v, const struct view_mapping *m, uint64_t page,
 			  size_t n, unsigned char *states)
 {
 	uint64_t first = object_page(v, m, page);
-	const struct extent_list *list;
+	struct state_cursor cursor;
+	struct extent e;
 
 	if (!m->snapshot) {
 		memset(states, m->error == -EOPNOTSUPP ? VIEW_NOT_SWAPPABLE : VIEW_BARRED, n);
 		return;
 	}
 	memset(states, VIEW_BEYOND_END, n);
-	list = &m->snapshot->extents;
-	for (size_t i = find_extent(list, first); i < list->n_items; i++) {
-		const struct extent *e = &list->items[i];
-		uint64_t from = MAX(e->first, first), to = MIN(e->first + e->count, first + n);
-
-		if (from >= to)
-			break;
-		memset(states + (from - first), (int)e->state, to - from);
-	}
+	cursor = state_map_seek(&m->snapshot->map, first);
+	while (cursor.at < first + n && state_cursor_next(&cursor, &e))
+		memset(states + (e.first - first), (int)e.state, MIN(e.count, first + n - e.first));
 }
 
 static int private_state(uint64_t word, int object_state)

@@ -61,14 +61,18 @@ struct probe_request request_of(int fd, const struct kcaps *with)
 
 void check_snapshot(const struct snapshot *s)
 {
+	struct state_cursor cursor = state_map_seek(&s->map, s->first);
 	uint64_t at = s->first, sum = 0;
+	struct extent e;
 
-	for (size_t i = 0; i < s->extents.n_items; i++) {
-		assert_int_equal(s->extents.items[i].first, at);
-		at += s->extents.items[i].count;
+	assert_int_equal(s->map.first, s->first);
+	assert_int_equal(s->map.count, s->count);
+	while (state_cursor_next(&cursor, &e)) {
+		assert_int_equal(e.first, at);
+		at += e.count;
 	}
 	assert_int_equal(at - s->first, s->count);
-	assert_memory_equal(s->extents.counts, s->counts, sizeof(s->counts));
+	assert_memory_equal(s->map.counts, s->counts, sizeof(s->counts));
 	for (int i = 0; i < PAGE_STATE_MAX; i++)
 		sum += s->counts[i];
 	assert_int_equal(sum, s->count);
@@ -80,13 +84,9 @@ void check_snapshot(const struct snapshot *s)
 
 enum page_state state_of(const struct snapshot *s, uint64_t page)
 {
-	for (size_t i = 0; i < s->extents.n_items; i++) {
-		const struct extent *e = &s->extents.items[i];
-
-		if (page >= e->first && page < e->first + e->count)
-			return e->state;
-	}
-	return PAGE_STATE_MAX;
+	if (page - s->map.first >= s->map.count)
+		return PAGE_STATE_MAX;
+	return state_map_get(&s->map, page);
 }
 
 char letter_of(enum page_state state)

@@ -195,8 +195,10 @@ static void test_bad_columns(void **state)
 
 static int add_extent(struct snapshot *s, uint64_t count, enum page_state state)
 {
-	int r = extent_list_append(&s->extents, s->first + s->count, count, state);
+	int r;
 
+	s->map.first = s->first;
+	r = state_map_append(&s->map, count, state);
 	s->count += count;
 	s->counts[state] += count;
 	return r;
@@ -221,14 +223,9 @@ static void check_bitmap(const struct snapshot *s, page_state_mask states)
 	unsigned char *expected = calloc(1, expected_size + 1);
 	char *out;
 
-	for (size_t i = 0; i < s->extents.n_items; i++) {
-		const struct extent *e = &s->extents.items[i];
-
-		for (uint64_t page = e->first; page < e->first + e->count; page++)
-			if (states & PAGE_STATE_BIT(e->state))
-				expected[(page - s->first) / 8] |=
-					(unsigned char)(1u << (page - s->first) % 8);
-	}
+	for (uint64_t i = 0; i < s->count; i++)
+		if (states & PAGE_STATE_BIT(state_map_get(&s->map, s->first + i)))
+			expected[i / 8] |= (unsigned char)(1u << i % 8);
 	assert_int_equal(capture(print_bitmap, &c, &out, &size, NULL), 0);
 	assert_int_equal(size, expected_size);
 	assert_memory_equal(out, expected, expected_size);

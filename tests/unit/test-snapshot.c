@@ -83,7 +83,7 @@ static void test_done(void **state)
 	struct snapshot s = {.count = 3, .stable = true}, empty = {0};
 
 	(void)state;
-	assert_int_equal(extent_list_append(&s.extents, 0, 3, PAGE_HOLE), 0);
+	assert_int_equal(state_map_append(&s.map, 3, PAGE_HOLE), 0);
 	snapshot_done(&s);
 	assert_memory_equal(&s, &empty, sizeof(s));
 	snapshot_done(&s);

@@ -4,10 +4,10 @@
 # Which Debian packages are needed for what, and their installation. Sourced by the tools.
 
 # libc6-dbg: valgrind cannot work with a stripped ld.so.
-packages_build="gcc make autoconf automake pkgconf libc6-dev libjson-c-dev libcmocka-dev"
+packages_build="gcc make autoconf automake pkgconf libc6-dev libjson-c-dev libcmocka-dev clang bpftool libbpf-dev"
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
-packages_check="clang valgrind libc6-dbg shellcheck mandoc xz-utils"
+packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils"
 
 # Prints those of its arguments that are not installed.
 packages_missing() {

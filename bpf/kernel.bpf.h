@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#pragma once
+
+/*
+ * Of the kernel's structures, what the programs here read: CO-RE puts in the offsets of the kernel
+ * at hand. All that differs between kernel versions stands in this file, with version and reason;
+ * what the kernel's BTF does not confirm must not be read.
+ */
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define KERNEL_STRUCT __attribute__((preserve_access_index))
+
+typedef __u8 bool_t;
+
+/*
+ * x & mask, where the verifier can see it: clang drops a mask that it can prove to be idle, and
+ * then the verifier cannot prove the bound.
+ */
+#define MASKED(x, mask)                                               \
+	({                                                            \
+		__u64 masked_ = (x);                                  \
+		asm volatile("%0 &= %1" : "+r"(masked_) : "i"(mask)); \
+		masked_;                                              \
+	})
+
+/* The page cache. */
+
+struct xarray {
+	void *xa_head;
+} KERNEL_STRUCT;
+
+struct xa_node {
+	unsigned char shift;
+	unsigned char count;
+	void *slots[64];
+} KERNEL_STRUCT;
+
+struct inode;
+
+struct address_space {
+	struct inode *host;
+	struct xarray i_pages;
+	unsigned long nrpages;
+	const void *a_ops;
+} KERNEL_STRUCT;
+
+struct super_block {
+	unsigned int s_dev;
+} KERNEL_STRUCT;
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	struct address_space *i_mapping;
+	unsigned long i_ino;
+	unsigned int i_rdev;
+	long long i_size;
+} KERNEL_STRUCT;
+
+struct shmem_inode_info {
+	unsigned long alloced;
+	unsigned long swapped;
+	unsigned long fallocend;
+	struct inode vfs_inode;
+} KERNEL_STRUCT;
+
+/* From a descriptor of the calling process to its file. */
+
+struct file {
+	struct inode *f_inode;
+} KERNEL_STRUCT;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} KERNEL_STRUCT;
+
+struct files_struct {
+	struct fdtable *fdt;
+} KERNEL_STRUCT;
+
+struct task_struct {
+	struct files_struct *files;
+} KERNEL_STRUCT;
+
+/*
+ * Flags of a folio. 6.18 wrapped them in a structure (53fbef56e07d "mm: introduce
+ * memdesc_flags_t"); they are one word at the same place all the same.
+ */
+struct folio {
+	unsigned long flags;
+} KERNEL_STRUCT;
+
+struct folio___6_18 {
+	struct {
+		unsigned long f;
+	} flags;
+} KERNEL_STRUCT;
+
+/* The numbers of the bits change with the kernel: only the names count. */
+enum pageflags {
+	PG_uptodate,
+};
+
+static __always_inline int folio_read_flags(const void *folio, unsigned long *ret)
+{
+	const struct folio___6_18 *wrapped = folio;
+	const struct folio *plain = folio;
+
+	if (bpf_core_field_exists(plain->flags))
+		return bpf_probe_read_kernel(ret, sizeof(*ret), &plain->flags);
+	return bpf_probe_read_kernel(ret, sizeof(*ret), &wrapped->flags);
+}
+
+/*
+ * The swap. Whether a slot is in the swap cache:
+ * - until 6.19 swap_map has a byte a slot, of which 0x40 says so; 7.1 has no swap_map
+ * - from 6.18 each cluster has a table with a word a slot; 7.1 has nothing else
+ * Which pages were all zeros and never written: zeromap, a bit a slot, from 6.12 to 7.1
+ * (0ca0c24e3211 "mm: store zero pages to be swapped out in a bitmap"); 7.2 keeps it in the table.
+ */
+struct swap_cluster_info {
+	void *table;
+} KERNEL_STRUCT;
+
+struct swap_table {
+	unsigned long entries[512];
+} KERNEL_STRUCT;
+
+struct swap_info_struct {
+	unsigned long flags;
+	signed char type;
+	unsigned int max;
+	struct file *swap_file;
+	unsigned char *swap_map;
+	unsigned long *zeromap;
+	struct swap_cluster_info *cluster_info;
+} KERNEL_STRUCT;
+
+/* Words of swap_cluster_info.table for one cluster. */
+static __always_inline __u64 swap_cluster_slots(void)
+{
+	return bpf_core_type_exists(struct swap_table)
+		       ? bpf_core_type_size(struct swap_table) / sizeof(unsigned long)
+		       : 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+
+/*
+ * What the kernel keeps about swap slots: whether the folio is in the swap cache, and where the
+ * content is. Everything is copied as it is; src/probe/swap-slots.c tells what it means.
+ */
+
+#include "kernel.bpf.h"
+#include "swap.h"
+
+struct swap_shared shared;
+
+/* Arrays of the kernel: known by name only where it was built with KALLSYMS_ALL. */
+extern const void swap_info __ksym __weak;
+extern const void zswap_trees __ksym __weak;
+extern const void get_swap_device __ksym __weak;
+extern const void zswap_invalidate __ksym __weak;
+
+SEC("raw_tp")
+int swap_find(void *context)
+{
+	struct swap_places *p = &shared.places;
+
+	p->swap_info = (__u64)&swap_info;
+	p->zswap_trees = (__u64)&zswap_trees;
+	if (&get_swap_device)
+		bpf_probe_read_kernel(p->get_swap_device, SWAP_TEXT_BYTES, &get_swap_device);
+	if (&zswap_invalidate)
+		bpf_probe_read_kernel(p->zswap_invalidate, SWAP_TEXT_BYTES, &zswap_invalidate);
+	return 0;
+}
+
+static __always_inline void read_type(struct swap_type *t, struct swap_info_struct *si)
+{
+	struct inode *inode = BPF_CORE_READ(si, swap_file, f_inode);
+
+	t->type = (__u8)BPF_CORE_READ(si, type);
+	t->flags = BPF_CORE_READ(si, flags);
+	t->max = BPF_CORE_READ(si, max);
+	t->cluster_info = (__u64)BPF_CORE_READ(si, cluster_info);
+	t->swap_map = t->zeromap = 0;
+	if (bpf_core_field_exists(si->swap_map))
+		t->swap_map = (__u64)BPF_CORE_READ(si, swap_map);
+	if (bpf_core_field_exists(si->zeromap))
+		t->zeromap = (__u64)BPF_CORE_READ(si, zeromap);
+	t->inode = BPF_CORE_READ(inode, i_ino);
+	t->mode = BPF_CORE_READ(inode, i_mode);
+	t->rdev = BPF_CORE_READ(inode, i_rdev);
+	t->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+/* Arguments: the addresses of the two arrays; the second may be 0. */
+struct types_args {
+	__u64 swap_info;
+	__u64 zswap_trees;
+};
+
+static long look_at_type(__u32 k, void *context)
+{
+	struct types_args *args = context;
+	struct swap_info_struct *si = NULL;
+	struct swap_type *t;
+
+	if (k >= SWAP_TYPES)
+		return 1;
+	t = &shared.types[MASKED(k, SWAP_TYPES - 1)];
+	t->address = t->zswap_tree = 0;
+	if (bpf_probe_read_kernel(&si, sizeof(si), (void **)args->swap_info + k) < 0)
+		return 1;
+	t->address = (__u64)si;
+	if (!si)
+		return 0;
+	read_type(t, si);
+	if (args->zswap_trees)
+		bpf_probe_read_kernel(&t->zswap_tree, sizeof(t->zswap_tree),
+				      (void **)args->zswap_trees + k);
+	return 0;
+}
+
+SEC("raw_tp")
+int swap_types(struct types_args *args)
+{
+	struct types_args copy = {args->swap_info, args->zswap_trees};
+
+	bpf_loop(SWAP_TYPES, look_at_type, &copy, 0);
+	return 0;
+}
+
+/* The runs under way. (Not static: clang would take it apart, and its BTF be refused.) */
+struct {
+	__u64 use_table;
+	__u64 at; /* bytes of units that are filled */
+} copying;
+
+static __always_inline const void *address_of_run(const struct swap_run *run, __u64 *ret_size)
+{
+	const struct swap_type *t = &shared.types[MASKED(run->type, SWAP_TYPES - 1)];
+	__u64 per_cluster = swap_cluster_slots();
+	struct swap_cluster_info *cluster;
+	void *table;
+
+	if (!t->address || run->offset + run->count > t->max)
+		return NULL;
+	if (!copying.use_table) {
+		*ret_size = run->count;
+		return t->swap_map ? (void *)t->swap_map + run->offset : NULL;
+	}
+	if (!per_cluster || !t->cluster_info)
+		return NULL;
+	cluster = (void *)t->cluster_info +
+		  run->offset / per_cluster * bpf_core_type_size(struct swap_cluster_info);
+	table = BPF_CORE_READ(cluster, table);
+	*ret_size = run->count * sizeof(__u64);
+	return table ? table + run->offset % per_cluster * sizeof(__u64) : NULL;
+}
+
+static long copy_run(__u32 k, void *context)
+{
+	__u64 at = copying.at, size = 0;
+	struct swap_run *run;
+	const void *from;
+
+	if (k >= SWAP_RUNS)
+		return 1;
+	run = &shared.runs[MASKED(k, SWAP_RUNS - 1)];
+	if (at > SWAP_UNITS_BYTES - SWAP_RUN_SLOTS * sizeof(__u64))
+		return 1;
+	from = address_of_run(run, &size);
+	if (size > SWAP_RUN_SLOTS * sizeof(__u64))
+		return 1;
+	at = MASKED(at, SWAP_UNITS_BYTES - 1);
+	/* A cluster without a table has no slot in use: a swapoff came in between. */
+	if (!from || bpf_probe_read_kernel((char *)shared.units + at, size, from) < 0)
+		shared.failed = 1;
+	copying.at = at + ((size + 7) & ~(__u64)7);
+	shared.n_runs_done = k + 1;
+	return 0;
+}
+
+/* Arguments: how many runs; whether to read tables where there are swap_maps too. */
+struct copy_args {
+	__u64 n_runs;
+	__u64 use_table;
+};
+
+SEC("raw_tp")
+int swap_copy(struct copy_args *args)
+{
+	copying.use_table = args->use_table;
+	copying.at = 0;
+	shared.unit_size = args->use_table ? sizeof(__u64) : 1;
+	shared.n_runs_done = 0;
+	shared.failed = 0;
+	bpf_loop(args->n_runs, copy_run, NULL, 0);
+	return 0;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+
+/*
+ * Copies the words of an object's page cache (i_pages) to user space, node by node. It decides
+ * nothing: what the words mean is told by src/probe.
+ *
+ * A test run holds rcu_read_lock, so no node is freed under us: one that leaves the tree keeps its
+ * words, or has them replaced by retry entries. Words are copied in ascending order, so a sibling
+ * entry is never older than the head that it points to.
+ */
+
+#include "kernel.bpf.h"
+#include "walk.h"
+
+#define XA_CHUNK_SHIFT 6
+#define XA_CHUNK_MASK ((__u64)63)
+#define XA_LEVELS_MAX 11 /* 64 bits of index */
+
+/* Descents in one chunk, of an object that is nearly empty. */
+#define DESCENTS_MAX 2048
+
+#define NODE_PAGES ((__u64)1 << (2 * XA_CHUNK_SHIFT)) /* below a node of shift 6 */
+
+struct walk_result result;
+struct walk_buffer buffers[WALK_BUFFERS];
+
+/* The walk under way. (Not static: clang would take it apart, and its BTF be refused.) */
+struct {
+	struct address_space *mapping;
+	__u64 next;
+	__u64 end;
+	__u64 n;
+	__u64 limit;
+	__u64 buffer;
+	__u64 fallocend;
+	__u64 parent_first;
+	__u64 parent[WALK_NODE_PAGES]; /* the slots of the node of shift 6 */
+} walk;
+
+static __always_inline bool_t is_internal(__u64 word)
+{
+	return (word & 3) == 2;
+}
+
+static __always_inline bool_t is_node(__u64 word)
+{
+	return is_internal(word) && word > 4096;
+}
+
+static __always_inline bool_t is_sibling(__u64 word)
+{
+	return is_internal(word) && word < (XA_CHUNK_MASK << 2);
+}
+
+static __always_inline bool_t is_folio(__u64 word)
+{
+	return word && !(word & 3);
+}
+
+static __always_inline struct xa_node *to_node(__u64 word)
+{
+	return (struct xa_node *)(word - 2);
+}
+
+static __always_inline struct walk_record *next_record(void)
+{
+	if (walk.n >= WALK_RECORDS)
+		return NULL;
+	return &buffers[MASKED(walk.buffer, WALK_BUFFERS - 1)]
+			.records[MASKED(walk.n, WALK_RECORDS - 1)];
+}
+
+static __always_inline bool_t never_written(__u64 word)
+{
+	unsigned long flags;
+
+	if (!is_folio(word) || folio_read_flags((void *)word, &flags) < 0)
+		return 0;
+	return !(flags >> bpf_core_enum_value(enum pageflags, PG_uptodate) & 1);
+}
+
+/*
+ * The folio may have left the page cache, and become something else, before its flags were read:
+ * they count only if it is still there afterwards.
+ */
+struct leaf {
+	struct xa_node *node;
+	struct walk_record *record;
+};
+
+static long look_at_flags(__u32 i, void *context)
+{
+	__u64 k = MASKED(i, XA_CHUNK_MASK), word, again = 0;
+	struct walk_record *r = next_record();
+	struct leaf *leaf = context;
+
+	if (!r)
+		return 1;
+	word = r->slots[k];
+	if (!is_folio(word) || !never_written(word))
+		return 0;
+	bpf_probe_read_kernel(&again, sizeof(again), &leaf->node->slots[k]);
+	if (again == word)
+		r->not_uptodate |= (__u64)1 << k;
+	else
+		r->slots[k] = WALK_RETRY_WORD;
+	return 0;
+}
+
+static __always_inline int copy_leaf(__u64 word, __u64 first)
+{
+	struct walk_record *r = next_record();
+	struct leaf leaf = {.node = to_node(word)};
+
+	if (!r)
+		return -1;
+	r->first = first;
+	r->shift = 0;
+	r->not_uptodate = 0;
+	bpf_probe_read_kernel(r->slots, sizeof(r->slots), leaf.node->slots);
+	if (first < walk.fallocend)
+		bpf_loop(WALK_NODE_PAGES, look_at_flags, &leaf, 0);
+	walk.n++;
+	return 0;
+}
+
+/* An entry that covers 1 << shift pages (and, with its siblings, more). */
+static __always_inline int copy_large(__u64 word, __u64 first, __u32 shift, __u64 head_first)
+{
+	struct walk_record *r = next_record();
+
+	if (!r)
+		return -1;
+	r->first = first;
+	r->shift = shift;
+	r->slots[0] = is_internal(word) ? WALK_RETRY_WORD : word;
+	r->slots[1] = head_first;
+	r->not_uptodate = first < walk.fallocend && never_written(word);
+	walk.n++;
+	return 0;
+}
+
+static long copy_child(__u32 i, void *context)
+{
+	__u64 k = MASKED(i, XA_CHUNK_MASK), head = k, word = walk.parent[k];
+	__u64 first = walk.parent_first + (k << XA_CHUNK_SHIFT);
+
+	if (!word || first + WALK_NODE_PAGES <= walk.next || first >= walk.end)
+		return 0;
+	if (is_node(word))
+		return copy_leaf(word, first) < 0;
+	if (is_sibling(word)) {
+		head = MASKED(word >> 2, XA_CHUNK_MASK);
+		word = walk.parent[head];
+	}
+	return copy_large(word, first, XA_CHUNK_SHIFT,
+			  walk.parent_first + (head << XA_CHUNK_SHIFT)) < 0;
+}
+
+/* A node of shift 6: all that is below it. */
+static __always_inline long copy_parent(struct xa_node *node)
+{
+	walk.parent_first = walk.next & ~(NODE_PAGES - 1);
+	if (bpf_probe_read_kernel(walk.parent, sizeof(walk.parent), node->slots) < 0)
+		return 1;
+	bpf_loop(WALK_NODE_PAGES, copy_child, NULL, 0);
+	walk.next = walk.parent_first + NODE_PAGES;
+	return 0;
+}
+
+/* The entry at slot k of a node of this shift, higher up in the tree than shift 6. */
+static __always_inline long copy_high(struct xa_node *node, __u64 word, __u32 shift)
+{
+	__u64 k = walk.next >> shift & XA_CHUNK_MASK, size = (__u64)1 << shift;
+	__u64 first = walk.next & ~(size - 1), head = k;
+
+	if (is_sibling(word)) {
+		head = word >> 2 & XA_CHUNK_MASK;
+		if (bpf_probe_read_kernel(&word, sizeof(word), &node->slots[head]) < 0)
+			return 1;
+	}
+	if (copy_large(word, first, shift, first - ((k - head) << shift)) < 0)
+		return 1;
+	walk.next = first + size;
+	return 0;
+}
+
+/* Goes down from the root to what is at walk.next, and copies the node of shift 6 around it. */
+static long descend(__u32 i, void *context)
+{
+	struct address_space *mapping = walk.mapping;
+	struct xa_node *node;
+	__u64 word = 0;
+	__u8 shift = 0;
+
+	if (walk.next >= walk.end || walk.n + WALK_NODE_PAGES > walk.limit)
+		return 1;
+	word = (__u64)BPF_CORE_READ(mapping, i_pages.xa_head);
+	if (!is_node(word)) {
+		/* At most one page, number 0. */
+		if (word && walk.next == 0)
+			copy_large(word, 0, 0, 0);
+		walk.next = walk.end;
+		return 1;
+	}
+	node = to_node(word);
+	shift = BPF_CORE_READ(node, shift);
+	if (shift > 60 || walk.next >> shift > XA_CHUNK_MASK) {
+		walk.next = walk.end;
+		return 1;
+	}
+	if (shift == 0) {
+		copy_leaf(word, 0);
+		walk.next = walk.end;
+		return 1;
+	}
+	for (int level = 0; level < XA_LEVELS_MAX; level++) {
+		if (shift <= XA_CHUNK_SHIFT)
+			return copy_parent(node);
+		if (bpf_probe_read_kernel(&word, sizeof(word),
+					  &node->slots[walk.next >> shift & XA_CHUNK_MASK]) < 0)
+			return 1;
+		if (!word) {
+			walk.next = (walk.next | (((__u64)1 << shift) - 1)) + 1;
+			return 0;
+		}
+		if (!is_node(word))
+			return copy_high(node, word, shift);
+		node = to_node(word);
+		shift -= XA_CHUNK_SHIFT;
+	}
+	return 1;
+}
+
+static __always_inline void read_facts(struct address_space *mapping, struct walk_facts *facts)
+{
+	struct inode *inode = BPF_CORE_READ(mapping, host);
+	struct shmem_inode_info *info =
+		(void *)inode - bpf_core_field_offset(struct shmem_inode_info, vfs_inode);
+
+	facts->inode = (__u64)inode;
+	facts->a_ops = (__u64)BPF_CORE_READ(mapping, a_ops);
+	facts->size = (__u64)BPF_CORE_READ(inode, i_size);
+	facts->nrpages = BPF_CORE_READ(mapping, nrpages);
+	facts->alloced = BPF_CORE_READ(info, alloced);
+	facts->swapped = BPF_CORE_READ(info, swapped);
+	facts->fallocend = BPF_CORE_READ(info, fallocend);
+}
+
+static __always_inline struct address_space *mapping_of(__u64 fd)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	if (bpf_probe_read_kernel(&file, sizeof(file), &files[fd]) < 0 || !file)
+		return NULL;
+	return BPF_CORE_READ(file, f_inode, i_mapping);
+}
+
+SEC("raw_tp")
+int walk_chunk(struct walk_args *args)
+{
+	__u64 start = bpf_ktime_get_ns();
+
+	walk.mapping = mapping_of(args->fd);
+	if (!walk.mapping)
+		return 1;
+	walk.next = args->first;
+	walk.end = args->end;
+	walk.limit = args->records;
+	walk.buffer = args->buffer;
+	walk.n = 0;
+	read_facts(walk.mapping, &result.before);
+	walk.fallocend = result.before.fallocend;
+	bpf_loop(DESCENTS_MAX, descend, NULL, 0);
+	read_facts(walk.mapping, &result.after);
+	result.next = walk.next;
+	result.n_records = walk.n;
+	result.ns = bpf_ktime_get_ns() - start;
+	return 0;
+}
+
+const char bpf_license[] SEC("license") = "GPL";

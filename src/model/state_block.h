@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Inside of the state map: the arithmetic of one block.
+ *   state_map-fill.c  appending
+ *   state_map.c       reading
+ */
+
+#include "model/state_map.h"
+
+/*
+ * The baseline of x86-64 has no instruction that counts bits, but every machine in use has: the
+ * right code is chosen when the program starts.
+ */
+#ifdef __has_attribute
+#if __has_attribute(target_clones) && defined(__x86_64__) && defined(__GLIBC__)
+#define COUNTS_BITS __attribute__((target_clones("popcnt", "default")))
+#endif
+#endif
+#ifndef COUNTS_BITS
+#define COUNTS_BITS
+#endif
+
+static inline uint64_t map_end(const struct state_map *map)
+{
+	return map->first + map->count;
+}
+
+static inline bool segment_is_uniform(const struct state_segment *segment)
+{
+	return segment->dense == STATE_SEGMENT_UNIFORM;
+}
+
+static inline uint64_t popcount(uint64_t bits)
+{
+	return (uint64_t)__builtin_popcountll(bits);
+}
+
+/* Bits [from, to) of 64; from < to. */
+static inline uint64_t bit_range(uint64_t from, uint64_t to)
+{
+	return ~(uint64_t)0 << from & ~(uint64_t)0 >> (STATE_BLOCK_PAGES - to);
+}
+
+/* All 64 bits as this bit of the state. */
+static inline uint64_t spread(unsigned state, int plane)
+{
+	return -(uint64_t)(state >> plane & 1);
+}
+
+static inline void block_fill(struct state_block *b, uint64_t pages, enum page_state state)
+{
+	for (int i = 0; i < STATE_PLANES; i++)
+		b->plane[i] |= pages & spread(state, i);
+}
+
+static inline enum page_state block_get(const struct state_block *b, uint64_t page)
+{
+	unsigned state = 0;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		state |= (unsigned)(b->plane[i] >> page & 1) << i;
+	return (enum page_state)state;
+}
+
+/* The pages that are not in this state. */
+static inline uint64_t block_others(const struct state_block *b, enum page_state state)
+{
+	uint64_t others = 0;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		others |= b->plane[i] ^ spread(state, i);
+	return others;
+}
+
+static inline bool block_is_uniform(const struct state_block *b)
+{
+	return block_others(b, block_get(b, 0)) == 0;
+}
+
+static inline bool block_equal(const struct state_block *a, const struct state_block *b)
+{
+	uint64_t differs = 0;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		differs |= a->plane[i] ^ b->plane[i];
+	return differs == 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdlib.h>
+
+#include "model/state_block.h"
+#include "util/util.h"
+
+void state_map_done(struct state_map *map)
+{
+	free(map->segments);
+	free(map->dense);
+	*map = (struct state_map){0};
+}
+
+/* A segment, or (behind the last one) the pending block: what readers go over. */
+struct span {
+	uint64_t block;                   /* the first one */
+	uint64_t end;                     /* page */
+	const struct state_block *blocks; /* NULL if all are in one state */
+	enum page_state state;
+};
+
+static struct span span_of(const struct state_map *map, size_t i)
+{
+	const struct state_segment *segment;
+
+	if (i == map->n_segments)
+		return (struct span){
+			.block = map_end(map) / STATE_BLOCK_PAGES,
+			.end = map_end(map),
+			.blocks = &map->pending,
+		};
+	segment = &map->segments[i];
+	return (struct span){
+		.block = segment->first,
+		.end = (segment->first + segment->count) * STATE_BLOCK_PAGES,
+		.blocks = segment_is_uniform(segment) ? NULL : &map->dense[segment->dense],
+		.state = segment->state,
+	};
+}
+
+static enum page_state span_get(const struct span *span, uint64_t page)
+{
+	if (!span->blocks)
+		return span->state;
+	return block_get(&span->blocks[page / STATE_BLOCK_PAGES - span->block],
+			 page % STATE_BLOCK_PAGES);
+}
+
+/* Where the run of pages in this state that holds page `at` ends, as far as the span goes. */
+static uint64_t span_run_end(const struct span *span, uint64_t at, enum page_state state)
+{
+	const struct state_block *b;
+
+	if (!span->blocks)
+		return span->end;
+	b = &span->blocks[at / STATE_BLOCK_PAGES - span->block];
+	for (; at < span->end; b++) {
+		uint64_t others = block_others(b, state) >> at % STATE_BLOCK_PAGES;
+
+		if (others != 0) {
+			at += (uint64_t)__builtin_ctzll(others);
+			break;
+		}
+		at = (at / STATE_BLOCK_PAGES + 1) * STATE_BLOCK_PAGES;
+	}
+	return MIN(at, span->end);
+}
+
+/* The span that holds the page; the last one if it lies behind all. */
+static size_t find_span(const struct state_map *map, uint64_t page)
+{
+	size_t low = 0, high = map->n_segments;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (span_of(map, middle).end <= page)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+enum page_state state_map_get(const struct state_map *map, uint64_t page)
+{
+	struct span span = span_of(map, find_span(map, page));
+
+	return span_get(&span, page);
+}
+
+struct state_cursor state_map_seek(const struct state_map *map, uint64_t page)
+{
+	page = MAX(page, map->first);
+	return (struct state_cursor){.map = map, .at = page, .segment = find_span(map, page)};
+}
+
+bool state_cursor_next(struct state_cursor *cursor, struct extent *ret)
+{
+	const struct state_map *map = cursor->map;
+	uint64_t at = cursor->at, end = map_end(map);
+	size_t i = cursor->segment;
+	enum page_state state;
+	struct span span;
+
+	if (at >= end)
+		return false;
+	span = span_of(map, i);
+	state = span_get(&span, at);
+	for (;;) {
+		at = span_run_end(&span, at, state);
+		if (at < span.end || at == end)
+			break;
+		span = span_of(map, ++i);
+		if (span_get(&span, at) != state)
+			break;
+	}
+	*ret = (struct extent){.first = cursor->at, .count = at - cursor->at, .state = state};
+	cursor->at = at;
+	cursor->segment = i;
+	return true;
+}
+
+uint64_t state_map_pages(const struct state_map *map, page_state_mask mask)
+{
+	uint64_t pages = 0;
+
+	for (int i = 0; i < PAGE_STATE_MAX; i++)
+		if (mask & PAGE_STATE_BIT(i))
+			pages += map->counts[i];
+	return pages;
+}
+
+static struct state_block span_block(const struct span *span, uint64_t block)
+{
+	struct state_block uniform = {0};
+
+	if (span->blocks)
+		return span->blocks[block - span->block];
+	block_fill(&uniform, ~(uint64_t)0, span->state);
+	return uniform;
+}
+
+/* How many of the pages [from, to), which lie in both, differ. */
+COUNTS_BITS
+static uint64_t span_difference(const struct span *x, const struct span *y, uint64_t from,
+				uint64_t to)
+{
+	uint64_t pages = 0;
+
+	if (!x->blocks && !y->blocks)
+		return x->state != y->state ? to - from : 0;
+	while (from < to) {
+		uint64_t block = from / STATE_BLOCK_PAGES, start = block * STATE_BLOCK_PAGES;
+		uint64_t end = MIN(start + STATE_BLOCK_PAGES, to), differs = 0;
+		struct state_block a = span_block(x, block), b = span_block(y, block);
+
+		for (int i = 0; i < STATE_PLANES; i++)
+			differs |= a.plane[i] ^ b.plane[i];
+		pages += popcount(differs & bit_range(from - start, end - start));
+		from = end;
+	}
+	return pages;
+}
+
+uint64_t state_map_difference(const struct state_map *a, const struct state_map *b)
+{
+	uint64_t at = MAX(a->first, b->first), end = MIN(map_end(a), map_end(b));
+	uint64_t pages = a->count + b->count;
+	size_t i = find_span(a, at), k = find_span(b, at);
+
+	/* What both cover was counted twice. */
+	if (at < end)
+		pages -= 2 * (end - at);
+	while (at < end) {
+		struct span x = span_of(a, i), y = span_of(b, k);
+		uint64_t to = MIN(MIN(x.end, y.end), end);
+
+		pages += span_difference(&x, &y, at, to);
+		i += x.end == to;
+		k += y.end == to;
+		at = to;
+	}
+	return pages;
+}
