@@ -82,14 +82,17 @@ const char *bench_shmstatectl(void);
 
 int bench_run_exact(const struct bench_object *o, const struct page_range *part);
 
-/* For how long the walk has held preemption off, since the last call. */
+/* For how long a chunk of the walk holds preemption off. */
 struct bench_walk {
-	uint64_t chunks; /* 0: not known */
-	uint64_t median_ns;
-	uint64_t max_ns;
+	uint64_t chunks; /* that one walk of the object takes; 0: not known */
+	double median_us;
+	double max_us;
 };
 
-void bench_walk_take(struct bench_walk *ret);
+/* Walks the object so often, apart from any probe. */
+void bench_walk(const struct bench_object *o, unsigned rounds, struct bench_walk *ret);
+/* The longest of all chunks so far, those of probes too. 0: not known. */
+double bench_walk_longest_us(void);
 
 /* ---- memory.c ---------------------------------------------------------------------------------
  */

@@ -154,12 +154,15 @@ static void print_probe(const struct bench_report *report, FILE *f)
 			fprintf(f, " %11llu", (unsigned long long)row->growth_kib);
 		if (row->walk.chunks)
 			fprintf(f, " %8llu %11.1f %11.1f", (unsigned long long)row->walk.chunks,
-				(double)row->walk.median_ns / 1e3, (double)row->walk.max_ns / 1e3);
+				row->walk.median_us, row->walk.max_us);
 		else
 			fprintf(f, " %8s %11s %11s", "-", "-", "-");
 		fprintf(f, " %11llu %11llu\n", (unsigned long long)row->before,
 			(unsigned long long)row->after);
 	}
+	if (bench_walk_longest_us() > 0)
+		fprintf(f, "The longest of all chunks, those of the probes too: %.1f us\n",
+			bench_walk_longest_us());
 	for (size_t n = 0; n < report->n_rows; n++)
 		if (!report->rows[n].left_out[0] && bench_row_drifted(&report->rows[n]))
 			print_drift(&report->rows[n], f);
@@ -231,10 +234,9 @@ static void json_row(FILE *f, const struct bench_row *row)
 	else
 		fprintf(f, "   \"peakGrowthKiB\":%llu,", (unsigned long long)row->growth_kib);
 	if (row->walk.chunks)
-		fprintf(f, "\"walk\":{\"chunks\":%llu,\"medianNs\":%llu,\"maxNs\":%llu},\n",
-			(unsigned long long)row->walk.chunks,
-			(unsigned long long)row->walk.median_ns,
-			(unsigned long long)row->walk.max_ns);
+		fprintf(f, "\"walk\":{\"chunks\":%llu,\"medianUs\":%.3f,\"maxUs\":%.3f},\n",
+			(unsigned long long)row->walk.chunks, row->walk.median_us,
+			row->walk.max_us);
 	else
 		fprintf(f, "\"walk\":null,\n");
 	fprintf(f, "   \"buildMs\":%.0f,\"measureMs\":%.0f,\n   \"peers\":{", row->build_ms,

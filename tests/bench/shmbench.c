@@ -88,7 +88,6 @@ static bool has_room(struct bench_row *row, const struct bench_object *o)
 
 static int measure(struct bench_row *row, struct bench_object *o, unsigned rounds)
 {
-	struct bench_walk walk;
 	double start = bench_now_ms();
 	int r = bench_map_in_core(o);
 
@@ -98,9 +97,8 @@ static int measure(struct bench_row *row, struct bench_object *o, unsigned round
 		r = bench_count_in_core(o, &row->before);
 	if (r < 0)
 		return r;
-	bench_walk_take(&walk);
 	bench_measure(o, rounds, row->results);
-	bench_walk_take(&row->walk);
+	bench_walk(o, rounds, &row->walk);
 	row->growth_error = bench_peak_growth(
 		o, &bench_peers[row->results[PEER_EXACT].error ? PEER_PORTABLE : PEER_EXACT],
 		&row->growth_kib);
