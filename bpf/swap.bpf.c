@@ -10,23 +10,34 @@
 
 struct swap_shared shared;
 
-/* Arrays of the kernel: known by name only where it was built with KALLSYMS_ALL. */
-extern const void swap_info __ksym __weak;
-extern const void zswap_trees __ksym __weak;
-extern const void get_swap_device __ksym __weak;
-extern const void zswap_invalidate __ksym __weak;
+/*
+ * By the helper, which looks up four names at once: for an extern __ksym libbpf would read the
+ * whole of /proc/kallsyms, which takes longer than all the rest of loading. The arrays are known by
+ * name only where the kernel was built with KALLSYMS_ALL.
+ */
+#define LOOK_UP(name, ret) bpf_kallsyms_lookup_name(name, sizeof(name), 0, ret)
 
-SEC("raw_tp")
-int swap_find(void *context)
+SEC("syscall")
+int swap_symbols(void *context)
 {
 	struct swap_places *p = &shared.places;
 
-	p->swap_info = (__u64)&swap_info;
-	p->zswap_trees = (__u64)&zswap_trees;
-	if (&get_swap_device)
-		bpf_probe_read_kernel(p->get_swap_device, SWAP_TEXT_BYTES, &get_swap_device);
-	if (&zswap_invalidate)
-		bpf_probe_read_kernel(p->zswap_invalidate, SWAP_TEXT_BYTES, &zswap_invalidate);
+	LOOK_UP("swap_info", &p->swap_info);
+	LOOK_UP("zswap_trees", &p->zswap_trees);
+	LOOK_UP("get_swap_device", &p->get_swap_device);
+	LOOK_UP("zswap_invalidate", &p->zswap_invalidate);
+	return 0;
+}
+
+/* The code of the two functions. */
+SEC("raw_tp")
+int swap_texts(void *context)
+{
+	struct swap_places *p = &shared.places;
+
+	bpf_probe_read_kernel(p->get_swap_device_text, SWAP_TEXT_BYTES, (void *)p->get_swap_device);
+	bpf_probe_read_kernel(p->zswap_invalidate_text, SWAP_TEXT_BYTES,
+			      (void *)p->zswap_invalidate);
 	return 0;
 }
 

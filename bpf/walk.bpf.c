@@ -22,7 +22,7 @@
 #define NODE_PAGES ((__u64)1 << (2 * XA_CHUNK_SHIFT)) /* below a node of shift 6 */
 
 struct walk_result result;
-struct walk_buffer buffers[WALK_BUFFERS];
+struct walk_record records[WALK_RECORDS];
 
 /* The walk under way. (Not static: clang would take it apart, and its BTF be refused.) */
 struct {
@@ -31,7 +31,6 @@ struct {
 	__u64 end;
 	__u64 n;
 	__u64 limit;
-	__u64 buffer;
 	__u64 fallocend;
 	__u64 parent_first;
 	__u64 parent[WALK_NODE_PAGES]; /* the slots of the node of shift 6 */
@@ -66,8 +65,7 @@ static __always_inline struct walk_record *next_record(void)
 {
 	if (walk.n >= WALK_RECORDS)
 		return NULL;
-	return &buffers[MASKED(walk.buffer, WALK_BUFFERS - 1)]
-			.records[MASKED(walk.n, WALK_RECORDS - 1)];
+	return &records[MASKED(walk.n, WALK_RECORDS - 1)];
 }
 
 static __always_inline bool_t never_written(__u64 word)
@@ -271,7 +269,6 @@ int walk_chunk(struct walk_args *args)
 	walk.next = args->first;
 	walk.end = args->end;
 	walk.limit = args->records;
-	walk.buffer = args->buffer;
 	walk.n = 0;
 	read_facts(walk.mapping, &result.before);
 	walk.fallocend = result.before.fallocend;

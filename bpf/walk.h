@@ -6,7 +6,7 @@
  * structure that both have mapped: nothing is copied twice.
  */
 
-#include <linux/types.h>
+#include "types.h"
 
 #define WALK_NODE_PAGES 64
 
@@ -22,43 +22,36 @@
  * slots[1]. Pages that no record covers are holes.
  */
 struct walk_record {
-	__u64 first;
-	__u32 shift;
-	__u32 pad;
-	__u64 not_uptodate; /* bit k: the folio in slot k was never written */
-	__u64 slots[WALK_NODE_PAGES];
+	uint64_t first;
+	uint32_t shift;
+	uint32_t pad;
+	uint64_t not_uptodate; /* bit k: the folio in slot k was never written */
+	uint64_t slots[WALK_NODE_PAGES];
 };
 
 /* O(1) facts about the object. */
 struct walk_facts {
-	__u64 inode; /* an address, to recognize it by */
-	__u64 a_ops; /* likewise; tells shmem from the rest */
-	__u64 size;  /* bytes */
-	__u64 nrpages;
-	__u64 alloced;   /* nrpages + swapped, poison included */
-	__u64 swapped;   /* swap entries */
-	__u64 fallocend; /* no page from here on was made by fallocate */
+	uint64_t inode; /* an address, to recognize it by */
+	uint64_t a_ops; /* likewise; tells shmem from the rest */
+	uint64_t size;  /* bytes */
+	uint64_t nrpages;
+	uint64_t alloced;   /* nrpages + swapped, poison included */
+	uint64_t swapped;   /* swap entries */
+	uint64_t fallocend; /* no page from here on was made by fallocate */
 };
 
 /* Program walk: the arguments of a test run, in this order. */
 struct walk_args {
-	__u64 fd;
-	__u64 first;   /* page */
-	__u64 end;     /* page, not included */
-	__u64 records; /* how many at most; at least WALK_NODE_PAGES */
-	__u64 buffer;  /* which of the two */
+	uint64_t fd;
+	uint64_t first;   /* page */
+	uint64_t end;     /* page, not included */
+	uint64_t records; /* how many at most; at least WALK_NODE_PAGES */
 };
 
 struct walk_result {
-	__u64 next;      /* the page to go on with; >= end: done */
-	__u64 n_records; /* in the buffer that was asked for */
-	__u64 ns;        /* how long it took, preemption off */
+	uint64_t next; /* the page to go on with; >= end: done */
+	uint64_t n_records;
+	uint64_t ns; /* how long it took, preemption off */
 	struct walk_facts before;
 	struct walk_facts after;
-};
-
-#define WALK_BUFFERS 2
-
-struct walk_buffer {
-	struct walk_record records[WALK_RECORDS];
 };

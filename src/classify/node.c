@@ -49,12 +49,13 @@ void node_sort(const uint64_t words[WORDS], uint64_t never_written, struct node 
 	ret->entry |= entry;
 	ret->allocated |= spread(ret->allocated, m.internal & ~odd);
 	ret->folio |= m.internal & ~odd & ~entry;
+	ret->sibling = m.internal & ~odd;
 	ret->retry = odd;
 }
 
-void node_sort_large(uint64_t word, bool never_written, struct node *ret)
+void node_sort_large(uint64_t word, uint64_t before, bool never_written, struct node *ret)
 {
-	*ret = (struct node){.all = UINT64_MAX};
+	*ret = (struct node){.all = UINT64_MAX, .sibling = before ? UINT64_MAX : ~UINT64_C(1)};
 	if (word & 1) {
 		ret->entry = UINT64_MAX;
 		ret->any = ret->all = word;

@@ -14,6 +14,7 @@ struct node {
 	uint64_t folio;
 	uint64_t allocated; /* those of them that were never written */
 	uint64_t entry;     /* swap entries and poison */
+	uint64_t sibling;   /* pages of larger entries or folios, but for their first ones */
 	uint64_t retry;     /* caught in the middle of a change: read the node again */
 	uint64_t any;       /* as in struct word_masks: bits of the entries' words */
 	uint64_t all;
@@ -22,8 +23,8 @@ struct node {
 /* never_written: bit k says that of the folio in slot k; a sibling is what its head is. */
 void node_sort(const uint64_t words[WORDS], uint64_t never_written, struct node *ret);
 
-/* All 64 pages lie in one entry, which has this word. */
-void node_sort_large(uint64_t word, bool never_written, struct node *ret);
+/* All 64 pages lie in one entry, which has this word and begins `before` pages earlier. */
+void node_sort_large(uint64_t word, uint64_t before, bool never_written, struct node *ret);
 
 /*
  * The swap entries, each for its own page (a large entry counts up), in entries[k] for the bits of
@@ -31,7 +32,7 @@ void node_sort_large(uint64_t word, bool never_written, struct node *ret);
  */
 void node_entries(const uint64_t words[WORDS], struct node *node, uint64_t entries[WORDS]);
 
-/* Likewise for node_sort_large(); the entry begins `before` pages before this node. */
+/* Likewise for node_sort_large(). */
 void node_entries_large(uint64_t word, uint64_t before, uint64_t entries[WORDS]);
 
 /* What is known of the entries. Bits outside of node->entry are ignored. */

@@ -25,6 +25,8 @@ const char *snapshot_reason_to_string(enum snapshot_reason reason)
 		return "/proc/self/smaps cannot be read: poisoned pages are not told from swapped";
 	case SNAPSHOT_KEPT_MOVING:
 		return "some pages changed state at every look";
+	case SNAPSHOT_LARGE_UNASKED:
+		return "swap_info was not found: pages of large swap entries may be in the swap cache";
 	}
 	return "unknown reason";
 }
@@ -42,6 +44,12 @@ const char *probe_source_to_string(enum probe_source source)
 		return "pagemap";
 	case SOURCE_ACCOUNTING:
 		return "accounting";
+	case SOURCE_PAGE_CACHE:
+		return "page_cache";
+	case SOURCE_SWAP_MAP:
+		return "swap_map";
+	case SOURCE_SWAP_TABLE:
+		return "swap_table";
 	}
 	return "unknown source";
 }

@@ -15,6 +15,7 @@ enum snapshot_reason {
 	SNAPSHOT_POISON_UNPLACED = 1 << 2,    /* some swap entry is poison, not known which */
 	SNAPSHOT_POISON_UNCHECKED = 1 << 3,   /* no /proc/self/smaps: poison not excluded */
 	SNAPSHOT_KEPT_MOVING = 1 << 4,        /* the kernel's interfaces contradicted each other */
+	SNAPSHOT_LARGE_UNASKED = 1 << 5,      /* no swap_info, and mincore cannot say it of these */
 };
 
 /* Which kernel interfaces the states come from. A set of bits. */
@@ -24,6 +25,9 @@ enum probe_source {
 	SOURCE_CACHESTAT = 1 << 2,
 	SOURCE_PAGEMAP = 1 << 3,
 	SOURCE_ACCOUNTING = 1 << 4, /* st_blocks and smaps of a mapping of our own */
+	SOURCE_PAGE_CACHE = 1 << 5, /* the page cache itself, by BPF */
+	SOURCE_SWAP_MAP = 1 << 6,   /* a swap's swap_map, by BPF (until 6.19) */
+	SOURCE_SWAP_TABLE = 1 << 7, /* a swap's tables, by BPF (from 6.18) */
 };
 
 /* Owns map. An all-zero snapshot is an empty one. */

@@ -37,6 +37,12 @@ static inline uint64_t popcount(uint64_t bits)
 	return (uint64_t)__builtin_popcountll(bits);
 }
 
+/* The number of the lowest bit; there must be one. */
+static inline uint64_t ctz(uint64_t bits)
+{
+	return (uint64_t)__builtin_ctzll(bits);
+}
+
 /* Bits [from, to) of 64; from < to. */
 static inline uint64_t bit_range(uint64_t from, uint64_t to)
 {
@@ -72,6 +78,16 @@ static inline uint64_t block_others(const struct state_block *b, enum page_state
 	for (int i = 0; i < STATE_PLANES; i++)
 		others |= b->plane[i] ^ spread(state, i);
 	return others;
+}
+
+/* The pages of which the next one, in the same block, is in another state. */
+static inline uint64_t block_borders(const struct state_block *b)
+{
+	uint64_t borders = 0;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		borders |= b->plane[i] ^ b->plane[i] >> 1;
+	return borders & ~(uint64_t)0 >> 1;
 }
 
 static inline bool block_is_uniform(const struct state_block *b)

@@ -143,12 +143,10 @@ static size_t dense_run(const struct state_block *blocks, size_t n)
 	size_t streak = 0; /* uniform blocks of one state that end here */
 
 	for (size_t i = 0; i < n; i++) {
-		if (!block_is_uniform(&blocks[i]))
-			streak = 0;
-		else if (streak > 0 && block_equal(&blocks[i], &blocks[i - 1]))
-			streak++;
-		else
-			streak = 1;
+		bool goes_on = block_equal(&blocks[i], &blocks[i > 0 ? i - 1 : 0]);
+
+		/* By arithmetic: no branch predictor knows this, and a wrong guess takes longer. */
+		streak = block_is_uniform(&blocks[i]) * (goes_on * streak + 1);
 		if (streak == SHORT_BLOCKS)
 			return i + 1 - streak;
 	}

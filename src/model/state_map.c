@@ -58,7 +58,7 @@ static uint64_t span_run_end(const struct span *span, uint64_t at, enum page_sta
 		uint64_t others = block_others(b, state) >> at % STATE_BLOCK_PAGES;
 
 		if (others != 0) {
-			at += (uint64_t)__builtin_ctzll(others);
+			at += ctz(others);
 			break;
 		}
 		at = (at / STATE_BLOCK_PAGES + 1) * STATE_BLOCK_PAGES;
@@ -89,35 +89,65 @@ enum page_state state_map_get(const struct state_map *map, uint64_t page)
 	return span_get(&span, page);
 }
 
+/* Where runs end in the block at the cursor: found once for all of them. */
+static void cursor_enter(struct state_cursor *cursor, const struct span *span)
+{
+	uint64_t at = cursor->at;
+
+	cursor->block = NULL;
+	cursor->borders = 0;
+	if (!span->blocks || at >= span->end)
+		return;
+	cursor->block = &span->blocks[at / STATE_BLOCK_PAGES - span->block];
+	cursor->borders = block_borders(cursor->block) & ~(uint64_t)0 << at % STATE_BLOCK_PAGES;
+}
+
 struct state_cursor state_map_seek(const struct state_map *map, uint64_t page)
 {
-	page = MAX(page, map->first);
-	return (struct state_cursor){.map = map, .at = page, .segment = find_span(map, page)};
+	uint64_t at = MAX(page, map->first);
+	struct state_cursor cursor = {.map = map, .at = at, .segment = find_span(map, at)};
+	struct span span = span_of(map, cursor.segment);
+
+	cursor_enter(&cursor, &span);
+	return cursor;
+}
+
+/* The end of a run that reaches the end of its block, or is in a uniform segment. */
+static uint64_t next_border(struct state_cursor *cursor, enum page_state *ret_state)
+{
+	const struct state_map *map = cursor->map;
+	struct span span = span_of(map, cursor->segment);
+	enum page_state state = span_get(&span, cursor->at);
+
+	for (;;) {
+		cursor->at = span_run_end(&span, cursor->at, state);
+		if (cursor->at < span.end || cursor->at == map_end(map))
+			break;
+		span = span_of(map, ++cursor->segment);
+		if (span_get(&span, cursor->at) != state)
+			break;
+	}
+	cursor_enter(cursor, &span);
+	*ret_state = state;
+	return cursor->at;
 }
 
 bool state_cursor_next(struct state_cursor *cursor, struct extent *ret)
 {
-	const struct state_map *map = cursor->map;
-	uint64_t at = cursor->at, end = map_end(map);
-	size_t i = cursor->segment;
+	uint64_t first = cursor->at, end;
 	enum page_state state;
-	struct span span;
 
-	if (at >= end)
+	if (first >= map_end(cursor->map))
 		return false;
-	span = span_of(map, i);
-	state = span_get(&span, at);
-	for (;;) {
-		at = span_run_end(&span, at, state);
-		if (at < span.end || at == end)
-			break;
-		span = span_of(map, ++i);
-		if (span_get(&span, at) != state)
-			break;
+	if (cursor->borders != 0) {
+		end = first - first % STATE_BLOCK_PAGES + ctz(cursor->borders) + 1;
+		state = block_get(cursor->block, first % STATE_BLOCK_PAGES);
+		cursor->borders &= cursor->borders - 1;
+		cursor->at = end;
+	} else {
+		end = next_border(cursor, &state);
 	}
-	*ret = (struct extent){.first = cursor->at, .count = at - cursor->at, .state = state};
-	cursor->at = at;
-	cursor->segment = i;
+	*ret = (struct extent){.first = first, .count = end - first, .state = state};
 	return true;
 }
 
@@ -141,15 +171,41 @@ static struct state_block span_block(const struct span *span, uint64_t block)
 	return uniform;
 }
 
+/* Pages of a block that are in the state. */
+static uint64_t block_select(const struct state_block *b, enum page_state state)
+{
+	uint64_t pages = UINT64_MAX;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		pages &= state >> i & 1 ? b->plane[i] : ~b->plane[i];
+	return pages;
+}
+
+/* Two states that pass for one. */
+struct state_pair {
+	enum page_state x;
+	enum page_state y;
+};
+
+static uint64_t block_select_pair(const struct state_block *b, struct state_pair pair)
+{
+	return block_select(b, pair.x) | block_select(b, pair.y);
+}
+
+static bool is_same(enum page_state a, enum page_state b, struct state_pair pair)
+{
+	return a == b || ((a == pair.x || a == pair.y) && (b == pair.x || b == pair.y));
+}
+
 /* How many of the pages [from, to), which lie in both, differ. */
 COUNTS_BITS
-static uint64_t span_difference(const struct span *x, const struct span *y, uint64_t from,
-				uint64_t to)
+static uint64_t span_difference(const struct span *x, const struct span *y, struct state_pair pair,
+				uint64_t from, uint64_t to)
 {
 	uint64_t pages = 0;
 
 	if (!x->blocks && !y->blocks)
-		return x->state != y->state ? to - from : 0;
+		return is_same(x->state, y->state, pair) ? 0 : to - from;
 	while (from < to) {
 		uint64_t block = from / STATE_BLOCK_PAGES, start = block * STATE_BLOCK_PAGES;
 		uint64_t end = MIN(start + STATE_BLOCK_PAGES, to), differs = 0;
@@ -157,14 +213,18 @@ static uint64_t span_difference(const struct span *x, const struct span *y, uint
 
 		for (int i = 0; i < STATE_PLANES; i++)
 			differs |= a.plane[i] ^ b.plane[i];
+		if (differs)
+			differs &= ~(block_select_pair(&a, pair) & block_select_pair(&b, pair));
 		pages += popcount(differs & bit_range(from - start, end - start));
 		from = end;
 	}
 	return pages;
 }
 
-uint64_t state_map_difference(const struct state_map *a, const struct state_map *b)
+uint64_t state_map_difference_but(const struct state_map *a, const struct state_map *b,
+				  enum page_state x_state, enum page_state y_state)
 {
+	struct state_pair pair = {x_state, y_state};
 	uint64_t at = MAX(a->first, b->first), end = MIN(map_end(a), map_end(b));
 	uint64_t pages = a->count + b->count;
 	size_t i = find_span(a, at), k = find_span(b, at);
@@ -176,10 +236,15 @@ uint64_t state_map_difference(const struct state_map *a, const struct state_map 
 		struct span x = span_of(a, i), y = span_of(b, k);
 		uint64_t to = MIN(MIN(x.end, y.end), end);
 
-		pages += span_difference(&x, &y, at, to);
+		pages += span_difference(&x, &y, pair, at, to);
 		i += x.end == to;
 		k += y.end == to;
 		at = to;
 	}
 	return pages;
+}
+
+uint64_t state_map_difference(const struct state_map *a, const struct state_map *b)
+{
+	return state_map_difference_but(a, b, PAGE_HOLE, PAGE_HOLE);
 }

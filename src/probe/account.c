@@ -54,10 +54,9 @@ static int account_read_events(struct account *a)
 	return found ? 0 : -ENODATA;
 }
 
-int account_read(int fd, const struct kcaps *caps, struct account *ret)
+int account_read_outside(int fd, const struct kcaps *caps, struct account *ret)
 {
 	struct account a = {0};
-	struct slot_counts beyond;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -68,6 +67,19 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret)
 	a.pages = size_to_pages(a.size, caps->page_size);
 	a.blocks = (uint64_t)st.st_blocks / (caps->page_size / 512);
 	a.changed = st.st_ctim;
+	a.have_events = account_read_events(&a) == 0;
+	*ret = a;
+	return 0;
+}
+
+int account_read(int fd, const struct kcaps *caps, struct account *ret)
+{
+	struct slot_counts beyond;
+	struct account a;
+	int r = account_read_outside(fd, caps, &a);
+
+	if (r < 0)
+		return r;
 	a.have_swapped = smaps_swapped(fd, caps->page_size, a.pages, &a.swapped) == 0;
 	if (kcaps_has(caps, KCAP_CACHESTAT) &&
 	    cachestat_count(fd, caps->page_size, a.pages, 0, &beyond) == 0) {
@@ -75,7 +87,6 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret)
 		a.beyond = beyond.folios + beyond.entries;
 		a.beyond_entries = beyond.entries;
 	}
-	a.have_events = account_read_events(&a) == 0;
 	*ret = a;
 	return 0;
 }

@@ -34,6 +34,12 @@ struct account {
 int account_read(int fd, const struct kcaps *caps, struct account *ret);
 
 /*
+ * Only what fstat and the system's counters say; the rest is left for the caller to fill in, who
+ * has it from elsewhere.
+ */
+int account_read_outside(int fd, const struct kcaps *caps, struct account *ret);
+
+/*
  * True when no page of the object can have changed state between the two readings, but for those
  * changes that leave no trace here: a page leaving the swap cache, and the first write to a page
  * that fallocate had made.

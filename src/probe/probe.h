@@ -10,6 +10,7 @@
 
 #include "model/snapshot.h"
 #include "probe/kcaps.h"
+#include "probe/prober.h"
 #include "util/parse.h"
 
 /* Where a process maps a part of the object: a second witness for "present". */
@@ -30,6 +31,17 @@ struct probe_request {
 
 /* The whole object, however large. */
 #define PROBE_ALL ((struct page_range){.first = 0, .count = UINT64_MAX})
+
+/* By the probe that was chosen; what the prober has. Returns as the two below do. */
+int probe(struct prober *p, const struct probe_request *request, struct snapshot *ret);
+
+/*
+ * Answers by a walk of the page cache. Every state is one that the page had between call and
+ * return; of a page that nobody touched meanwhile it is right whatever else moved.
+ * Returns 0 and fills *ret (the caller calls snapshot_done), -EOPNOTSUPP when there is no walker or
+ * the object is no shmem, or another negative errno.
+ */
+int probe_walk(struct prober *p, const struct probe_request *request, struct snapshot *ret);
 
 /*
  * Answers by lseek, mincore, cachestat, pagemap and the kernel's accounting alone.

@@ -40,6 +40,8 @@ int swap_slots_refresh(struct swap_slots *s);
 
 /* True if this is a slot of a swap that is in use. Without swap_info: true unless poison. */
 bool swap_slots_is_slot(const struct swap_slots *s, uint64_t entry);
+/* True of what is no slot, and has one of the numbers that are kept for other things. */
+bool swap_slots_is_poison(const struct swap_slots *s, uint64_t entry);
 
 /*
  * A list of slots to ask about, in the order in which pages refer to them. Slots that follow each

@@ -19,14 +19,10 @@ struct walker *walker_free(struct walker *w)
 	return NULL;
 }
 
-int walker_read(struct walker *w, int fd, uint64_t first, uint64_t end, unsigned buffer,
-		struct walker_chunk *ret)
+int walker_read(struct walker *w, const struct walker_place *place, struct walker_chunk *ret)
 {
 	(void)w;
-	(void)fd;
-	(void)first;
-	(void)end;
-	(void)buffer;
+	(void)place;
 	(void)ret;
 	return -EOPNOTSUPP;
 }

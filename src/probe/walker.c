@@ -47,7 +47,9 @@ struct swap_shared *walker_swap(struct walker *w)
 
 int walker_swap_find(struct walker *w)
 {
-	return run_program(w->programs->progs.swap_find, NULL, 0);
+	int r = run_program(w->programs->progs.swap_symbols, NULL, 0);
+
+	return r < 0 ? r : run_program(w->programs->progs.swap_texts, NULL, 0);
 }
 
 int walker_swap_types(struct walker *w, uint64_t swap_info, uint64_t zswap_trees)
@@ -77,7 +79,7 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	if (result->ns > CHUNK_NS_MAX)
 		w->records = MAX(w->records / 2, (uint64_t)WALK_NODE_PAGES);
 	*ret = (struct walker_chunk){
-		.records = w->programs->bss->buffers[args->buffer].records,
+		.records = w->programs->bss->records,
 		.n_records = result->n_records,
 		.next = result->next,
 		.before = result->before,
@@ -86,15 +88,13 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	return 0;
 }
 
-int walker_read(struct walker *w, int fd, uint64_t first, uint64_t end, unsigned buffer,
-		struct walker_chunk *ret)
+int walker_read(struct walker *w, const struct walker_place *place, struct walker_chunk *ret)
 {
 	struct walk_args args = {
-		.fd = (uint64_t)fd,
-		.first = first,
-		.end = end,
-		.records = w->records,
-		.buffer = buffer,
+		.fd = (uint64_t)place->fd,
+		.first = place->first,
+		.end = place->end,
+		.records = MIN(w->records, place->max_records),
 	};
 	int r = read_chunk(w, &args, ret);
 

@@ -24,7 +24,7 @@ struct walker;
 int walker_new(struct walker **ret);
 struct walker *walker_free(struct walker *w); /* NULL is fine; returns NULL */
 
-/* What one chunk found. Borrowed until the same buffer is used again. */
+/* What one chunk found. Borrowed until the next chunk is read. */
 struct walker_chunk {
 	const struct walk_record *records;
 	uint64_t n_records;
@@ -33,12 +33,19 @@ struct walker_chunk {
 	struct walk_facts after;
 };
 
+struct walker_place {
+	int fd;
+	uint64_t first; /* pages */
+	uint64_t end;
+	uint64_t max_records;
+};
+
 /*
- * Reads pages from first on into one of WALK_BUFFERS buffers, as many as may be read in one go.
- * Returns 0, -EOPNOTSUPP if fd is no shmem object, or another negative errno.
+ * Reads pages from first on, as many as may be read in one go and give no more than max_records (at
+ * least WALK_NODE_PAGES, at most WALK_RECORDS). Returns 0, -EOPNOTSUPP if fd is no shmem object, or
+ * another negative errno.
  */
-int walker_read(struct walker *w, int fd, uint64_t first, uint64_t end, unsigned buffer,
-		struct walker_chunk *ret);
+int walker_read(struct walker *w, const struct walker_place *place, struct walker_chunk *ret);
 
 /* Chunks hold preemption off: how long they did since the walker was made. */
 struct walker_stats {

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "probe/probe.h"
+#include "util/util.h"
+
+static const char *const choices[] = {
+	[PROBE_AUTO] = "auto",
+	[PROBE_WALK] = "walk",
+	[PROBE_PORTABLE] = "portable",
+	[PROBE_VERIFY] = "verify",
+};
+
+const char *probe_choice_to_string(enum probe_choice choice)
+{
+	return choices[choice];
+}
+
+int probe_choice_from_string(const char *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
+		if (strcmp(choices[i], s) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int prober_open(struct prober *p, const struct kcaps *caps, enum probe_choice choice)
+{
+	*p = (struct prober){.caps = caps, .choice = choice};
+	if (choice == PROBE_PORTABLE)
+		return 0;
+	p->walker_error = walker_new(&p->walker);
+	p->slots.walker = p->walker;
+	return choice == PROBE_AUTO ? 0 : p->walker_error;
+}
+
+void prober_done(struct prober *p)
+{
+	walker_free(p->walker);
+	*p = (struct prober){0};
+}
+
+int probe(struct prober *p, const struct probe_request *request, struct snapshot *ret)
+{
+	if (p->choice != PROBE_PORTABLE && p->walker)
+		return probe_walk(p, request, ret);
+	if (p->choice == PROBE_WALK)
+		return p->walker_error;
+	return probe_portable(request, ret);
+}
