@@ -74,8 +74,8 @@ extern const struct bench_peer bench_peers[];
 extern const size_t n_bench_peers;
 
 /*
- * Output goes to /dev/null. Returns 0 (the exit status is 0 or the one that is fine too), -EIO
- * (another one), or another negative errno.
+ * Output goes to /dev/null; complaints too if an exit status beside 0 is fine. Returns 0, -EIO
+ * (another exit status), or another negative errno.
  */
 int bench_run_command(char *const argv[], int fine);
 const char *bench_shmstatectl(void);
