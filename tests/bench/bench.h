@@ -86,6 +86,7 @@ int bench_run_exact(const struct bench_object *o, const struct page_range *part)
 struct bench_walk {
 	uint64_t chunks; /* that one walk of the object takes; 0: not known */
 	double median_us;
+	double p99_us; /* 99 of 100 are not longer: the longest may be the hypervisor's doing */
 	double max_us;
 };
 

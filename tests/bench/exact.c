@@ -81,6 +81,7 @@ void bench_walk(const struct bench_object *o, unsigned rounds, struct bench_walk
 	if (r == 0 && s.n > 0) {
 		ret->chunks = s.n / rounds;
 		ret->median_us = bench_median(s.ns, (unsigned)s.n) / 1e3;
+		ret->p99_us = s.ns[(s.n - 1) * 99 / 100] / 1e3;
 		ret->max_us = s.ns[s.n - 1] / 1e3;
 	}
 	free(s.ns);

@@ -137,7 +137,7 @@ static void print_drift(const struct bench_row *row, FILE *f)
 static void print_probe(const struct bench_report *report, FILE *f)
 {
 	fprintf(f, "\n%-21s %9s %11s %8s %11s %11s %11s %11s\n", "the probe", "ns a page",
-		"memory, KiB", "chunks", "median, us", "longest, us", "in core", "afterwards");
+		"memory, KiB", "chunks", "median, us", "99 %, us", "longest, us", "in core");
 	for (size_t n = 0; n < report->n_rows; n++) {
 		const struct bench_row *row = &report->rows[n];
 		const struct bench_result *result = reference(row->results);
@@ -153,12 +153,12 @@ static void print_probe(const struct bench_report *report, FILE *f)
 		else
 			fprintf(f, " %11llu", (unsigned long long)row->growth_kib);
 		if (row->walk.chunks)
-			fprintf(f, " %8llu %11.1f %11.1f", (unsigned long long)row->walk.chunks,
-				row->walk.median_us, row->walk.max_us);
+			fprintf(f, " %8llu %11.1f %11.1f %11.1f",
+				(unsigned long long)row->walk.chunks, row->walk.median_us,
+				row->walk.p99_us, row->walk.max_us);
 		else
-			fprintf(f, " %8s %11s %11s", "-", "-", "-");
-		fprintf(f, " %11llu %11llu\n", (unsigned long long)row->before,
-			(unsigned long long)row->after);
+			fprintf(f, " %8s %11s %11s %11s", "-", "-", "-", "-");
+		fprintf(f, " %11llu\n", (unsigned long long)row->after);
 	}
 	if (bench_walk_longest_us() > 0)
 		fprintf(f, "The longest of all chunks, those of the probes too: %.1f us\n",
@@ -234,8 +234,10 @@ static void json_row(FILE *f, const struct bench_row *row)
 	else
 		fprintf(f, "   \"peakGrowthKiB\":%llu,", (unsigned long long)row->growth_kib);
 	if (row->walk.chunks)
-		fprintf(f, "\"walk\":{\"chunks\":%llu,\"medianUs\":%.3f,\"maxUs\":%.3f},\n",
-			(unsigned long long)row->walk.chunks, row->walk.median_us,
+		fprintf(f,
+			"\"walk\":{\"chunks\":%llu,\"medianUs\":%.3f,\"p99Us\":%.3f,\"maxUs\":%.3f}"
+			",\n",
+			(unsigned long long)row->walk.chunks, row->walk.median_us, row->walk.p99_us,
 			row->walk.max_us);
 	else
 		fprintf(f, "\"walk\":null,\n");
