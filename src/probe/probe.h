@@ -27,6 +27,7 @@ struct probe_request {
 	struct page_range range;               /* pages; what lies beyond the object is cropped */
 	const struct probe_witness *witnesses; /* shared mappings only; may be none */
 	size_t n_witnesses;
+	bool one_look; /* stable is not asked for, which may save time: it is then false */
 };
 
 /* The whole object, however large. */

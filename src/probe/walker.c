@@ -12,7 +12,7 @@
 
 #include "bpf/exact.skel.h"
 
-/* A chunk that took longer makes the next ones smaller: preemption is off meanwhile. */
+/* Preemption is off in a chunk: one that took longer makes the next one smaller. */
 #define CHUNK_NS_MAX UINT64_C(500000)
 
 struct walker {
@@ -83,8 +83,11 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	w->stats.chunks++;
 	w->stats.total_ns += result->ns;
 	w->stats.max_ns = MAX(w->stats.max_ns, result->ns);
+	/* It may have been the hypervisor: let it grow again. */
 	if (result->ns > CHUNK_NS_MAX)
 		w->records = MAX(w->records / 2, (uint64_t)WALK_NODE_PAGES);
+	else if (result->ns < CHUNK_NS_MAX / 4)
+		w->records = MIN(w->records * 2, (uint64_t)WALK_RECORDS);
 	*ret = (struct walker_chunk){
 		.records = w->programs->bss->records,
 		.n_records = result->n_records,

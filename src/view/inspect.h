@@ -14,3 +14,6 @@
  */
 int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
 		   struct page_range range, struct snapshot *ret);
+/* The same of the whole object, where it does not matter whether the answer is stable. */
+int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
+			struct snapshot *ret);
