@@ -62,6 +62,7 @@ void note(const char *format, ...) _printf_(1, 2);
 /* The verbs. Each returns an exit code. */
 int verb_list(const struct options *options);
 int verb_dump(const struct options *options);
+int verb_locate(const struct options *options);
 int verb_show(const struct options *options);
 int verb_pagemap(const struct options *options);
 int verb_capabilities(const struct options *options);

@@ -12,8 +12,10 @@ enum {
 	SHOW = 1 << 2,
 	PAGEMAP = 1 << 3,
 	CAPABILITIES = 1 << 4,
-	ANY = LIST | DUMP | SHOW | PAGEMAP | CAPABILITIES,
-	SELECTING = LIST | DUMP | SHOW | PAGEMAP,
+	LOCATE = 1 << 5,
+	ANY = LIST | DUMP | SHOW | PAGEMAP | CAPABILITIES | LOCATE,
+	PROBING = LIST | DUMP | SHOW | PAGEMAP,
+	SELECTING = PROBING | LOCATE,
 };
 
 static const struct verb verbs[] = {
@@ -21,6 +23,8 @@ static const struct verb verbs[] = {
 	 LIST},
 	{"dump", "OBJECT", "Show the state of every page of an object, in extents", verb_dump,
 	 DUMP},
+	{"locate", "OBJECT", "Show where in the swap an object's pages are, in extents",
+	 verb_locate, LOCATE},
 	{"show", "OBJECT", "Show an object's counts, who holds it and who maps it", verb_show,
 	 SHOW},
 	{"pagemap", "[OBJECT]", "Show the states by virtual address, as a process maps them",
@@ -66,20 +70,21 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP, "Sizes in bytes"},
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | LOCATE, "Sizes in bytes"},
 	{OPT_STATE, "state", "STATE,...", DUMP | PAGEMAP,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP,
+	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP | LOCATE,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
-	{OPT_PROBE, "probe", "PROBE", SELECTING,
+	{OPT_PROBE, "probe", "PROBE", PROBING,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP | LOCATE,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
-	{'o', "output", "COLUMN,...", LIST | DUMP | PAGEMAP | CAPABILITIES, "Choose columns"},
+	{'o', "output", "COLUMN,...", LIST | DUMP | PAGEMAP | LOCATE | CAPABILITIES,
+	 "Choose columns"},
 	{OPT_JSON, "json", "MODE", ANY, "short, pretty or off"},
 	{OPT_NO_LEGEND, "no-legend", NULL, ANY, "No headers"},
 	{OPT_NO_PAGER, "no-pager", NULL, ANY, "No pager"},
@@ -294,7 +299,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | SHOW)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | SHOW | LOCATE)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",

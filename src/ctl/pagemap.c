@@ -218,6 +218,9 @@ static int run_view(struct query *q, const struct options *o, const struct table
 	int r = process_view_build(&q->prober, &q->discovery, o->selector.pid, q->objects,
 				   (size_t)q->n_objects, range, &v);
 
+	/* Only these words have room for it. */
+	if (r >= 0 && o->format == FORMAT_RAW)
+		r = process_view_locate(&v, &q->prober, &q->discovery);
 	if (r < 0)
 		return failed("--pid=%d: %s", (int)o->selector.pid, text_error(r));
 	code = o->format == FORMAT_RAW ? raw_print(&v, o, range) : print_view(&v, o, t, range);

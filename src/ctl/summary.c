@@ -6,7 +6,7 @@
 #include "ctl/summary.h"
 #include "ctl/text.h"
 
-static void print_object(const struct object *o)
+void summary_print_object(const struct object *o)
 {
 	_cleanup_free_ char *name = o->name ? text_escape(o->name) : NULL;
 	char id[OBJECT_ID_MAX];
@@ -39,7 +39,7 @@ void summary_print(const struct object *o, const struct snapshot *s, bool bytes)
 	uint64_t size = s ? s->size : o->size;
 	char text[TEXT_SIZE_MAX];
 
-	print_object(o);
+	summary_print_object(o);
 	if (s || o->have_size)
 		printf("     Size: %s (%" PRIu64 " pages of %" PRIu64 " bytes)\n",
 		       text_size(size, bytes, text), size_to_pages(size, o->page_size),

@@ -8,3 +8,6 @@
 
 /* s may be NULL: only what is known of the object. */
 void summary_print(const struct object *o, const struct snapshot *s, bool bytes);
+
+/* The first of them alone. */
+void summary_print_object(const struct object *o);

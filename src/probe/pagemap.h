@@ -9,7 +9,8 @@
 #include <sys/types.h>
 
 /* Bits of a word, as the kernel's Documentation/admin-guide/mm/pagemap.rst has them. */
-#define PAGEMAP_FRAME_MASK ((UINT64_C(1) << 55) - 1) /* frame, or swap type and offset */
+#define PAGEMAP_FRAME_MASK ((UINT64_C(1) << 55) - 1) /* frame, or swap type and offset, */
+#define PAGEMAP_OFFSET_SHIFT 5                       /* which begins here */
 #define PAGEMAP_SOFT_DIRTY (UINT64_C(1) << 55)
 #define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
 #define PAGEMAP_UFFD_WP (UINT64_C(1) << 57)

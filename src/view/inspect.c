@@ -61,6 +61,15 @@ int inspect_object(struct prober *p, const struct discovery *d, const struct obj
 	return inspect(p, d, o, &request, ret);
 }
 
+int inspect_locate(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct slot_map *ret)
+{
+	_cleanup_close_ int fd = object_open(d, o);
+	struct probe_request request = {.fd = fd, .caps = d->caps, .range = range};
+
+	return fd < 0 ? fd : probe_locate(p, &request, ret);
+}
+
 int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
 			struct snapshot *ret)
 {

@@ -4,6 +4,7 @@
 /* Open, probe, close: the whole way from a discovered object to its snapshot. */
 
 #include "discover/discover.h"
+#include "probe/locate.h"
 #include "probe/probe.h"
 
 /*
@@ -17,3 +18,10 @@ int inspect_object(struct prober *p, const struct discovery *d, const struct obj
 /* The same of the whole object, where it does not matter whether the answer is stable. */
 int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
 			struct snapshot *ret);
+
+/*
+ * Where in the swap the object's pages are. Returns 0 (the caller calls slot_map_done), or what
+ * object_open() or probe_locate() failed with.
+ */
+int inspect_locate(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct slot_map *ret);

@@ -28,7 +28,10 @@ void process_view_done(struct process_view *v)
 	free(v->mappings);
 	for (size_t i = 0; i < v->n_snapshots; i++)
 		snapshot_done(&v->snapshots[i]);
+	for (size_t i = 0; v->slots && i < v->n_snapshots; i++)
+		slot_map_done(&v->slots[i]);
 	free(v->snapshots);
+	free(v->slots);
 	*v = (struct process_view){.pagemap_fd = -1};
 }
 
@@ -137,6 +140,32 @@ int process_view_build(struct prober *p, const struct discovery *d, pid_t pid,
 	return 0;
 }
 
+int process_view_locate(struct process_view *v, struct prober *p, const struct discovery *d)
+{
+	free(v->slots);
+	v->slots = calloc(v->n_snapshots + 1, sizeof(*v->slots));
+	if (!v->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < v->n_mappings; i++) {
+		struct view_mapping *m = &v->mappings[i];
+		struct slot_map *slots;
+		int r = 0;
+
+		if (!m->snapshot)
+			continue;
+		slots = &v->slots[m->snapshot - v->snapshots];
+		/* Mappings of one object share what was found for the first. */
+		if (slots->page_size == 0)
+			r = inspect_locate(
+				p, d, m->object,
+				(struct page_range){m->snapshot->first, m->snapshot->count}, slots);
+		if (r == -ENOMEM)
+			return r;
+		m->slots = r < 0 ? NULL : slots;
+	}
+	return 0;
+}
+
 /* The object's states of n pages from page on; what the snapshot does not cover lies beyond it. */
 static void object_states(const struct process_view *v, const struct view_mapping *m, uint64_t page,
 			  size_t n, unsigned char *states)
@@ -217,8 +246,22 @@ int view_walk(const struct process_view *v, const struct view_mapping *m, struct
 	return state >= 0 ? emit(context, m, run, end - run, state) : 0;
 }
 
+/* Type and offset of a page's slot as the kernel's words have them; 0: it has none. */
+static uint64_t slot_word(const struct slot_extent **cursor, const struct slot_map *map,
+			  uint64_t page)
+{
+	const struct slot_extent *e = *cursor, *end = map ? map->items + map->n_items : NULL;
+
+	while (e && e < end && e->first + e->count <= page)
+		e++;
+	*cursor = e;
+	if (!e || e == end || e->first > page)
+		return 0;
+	return e->type | (e->offset + (page - e->first)) << PAGEMAP_OFFSET_SHIFT;
+}
+
 /* The kernel's word for a page of the object, put right. */
-static uint64_t fix_word(uint64_t word, int state, uint64_t *unsure)
+static uint64_t fix_word(uint64_t word, int state, uint64_t slot, uint64_t *unsure)
 {
 	if (word & PAGEMAP_PRESENT)
 		return word;
@@ -226,7 +269,7 @@ static uint64_t fix_word(uint64_t word, int state, uint64_t *unsure)
 	if (word & PAGEMAP_SWAP)
 		word &= ~(PAGEMAP_SWAP | PAGEMAP_FRAME_MASK);
 	if (state == PAGE_SWAPPED || state == PAGE_SWAP_CACHE)
-		word |= PAGEMAP_SWAP;
+		word |= PAGEMAP_SWAP | slot;
 	*unsure += state == PAGE_UNKNOWN || state == PAGE_IN_CORE || state == VIEW_BARRED;
 	return word;
 }
@@ -234,6 +277,8 @@ static uint64_t fix_word(uint64_t word, int state, uint64_t *unsure)
 int view_read_words(const struct process_view *v, const struct view_mapping *m, uint64_t page,
 		    size_t n, uint64_t *words, uint64_t *ret_unsure)
 {
+	uint64_t first = object_page(v, m, page);
+	const struct slot_extent *cursor = m->slots ? slot_map_seek(m->slots, first) : NULL;
 	int r = pagemap_read(v->pagemap_fd, page, n, words);
 
 	if (r < 0)
@@ -245,9 +290,10 @@ int view_read_words(const struct process_view *v, const struct view_mapping *m, 
 		object_states(v, m, page + done, part, states);
 		for (size_t i = 0; i < part; i++) {
 			uint64_t *word = &words[done + i];
+			uint64_t slot = slot_word(&cursor, m->slots, first + done + i);
 
 			if (m->where.shared || pagemap_classify_private(*word) == PRIVATE_NONE)
-				*word = fix_word(*word, states[i], ret_unsure);
+				*word = fix_word(*word, states[i], slot, ret_unsure);
 		}
 	}
 	return 0;

@@ -8,6 +8,7 @@
  */
 
 #include "discover/discover.h"
+#include "model/slot_map.h"
 #include "model/snapshot.h"
 #include "probe/prober.h"
 #include "util/parse.h"
@@ -30,6 +31,7 @@ struct view_mapping {
 	const struct object *object; /* borrowed from the discovery */
 	struct object_mapper where;
 	const struct snapshot *snapshot; /* NULL if error is set */
+	const struct slot_map *slots;    /* NULL: not asked for, or not to be had */
 	int error;
 };
 
@@ -40,6 +42,7 @@ struct process_view {
 	struct view_mapping *mappings; /* by address */
 	size_t n_mappings, n_mappings_allocated;
 	struct snapshot *snapshots; /* one for each object */
+	struct slot_map *slots;     /* likewise; an empty one where it is not to be had */
 	size_t n_snapshots;
 };
 
@@ -52,6 +55,12 @@ void process_view_done(struct process_view *v);
 int process_view_build(struct prober *p, const struct discovery *d, pid_t pid,
 		       struct object *const *objects, size_t n_objects, struct page_range range,
 		       struct process_view *ret);
+
+/*
+ * Asks too where in the swap the pages are, for view_read_words(); where there is no walk, nothing
+ * is known of that. Returns 0 or a negative errno.
+ */
+int process_view_locate(struct process_view *v, struct prober *p, const struct discovery *d);
 
 /* The part of the mapping that lies in range, in pages of the address space; count may be 0. */
 struct page_range view_mapping_crop(const struct process_view *v, const struct view_mapping *m,
@@ -67,8 +76,9 @@ int view_walk(const struct process_view *v, const struct view_mapping *m, struct
 
 /*
  * The words of /proc/PID/pagemap for n pages of one mapping, with PAGEMAP_SWAP set for swapped
- * pages of the object (in the swap cache or not), as for private ones, and cleared where the kernel
- * means a marker by it. Adds to *ret_unsure the pages of which that could not be told.
+ * pages of the object (in the swap cache or not), as for private ones, with type and offset where
+ * process_view_locate() found them, and cleared where the kernel means a marker by it. Adds to
+ * *ret_unsure the pages of which that could not be told.
  */
 int view_read_words(const struct process_view *v, const struct view_mapping *m, uint64_t page,
 		    size_t n, uint64_t *words, uint64_t *ret_unsure);
