@@ -23,8 +23,9 @@ struct look {
 	const __u64 *zeromap;
 	const __u64 *frontswap_map;
 	const struct xarray *tree; /* of zswap */
-	__u64 offset;              /* slot */
-	__u64 at;                  /* in units, as bytes */
+	__u64 type;
+	__u64 offset; /* slot */
+	__u64 at;     /* in units, as bytes */
 };
 
 /* The bit of a slot in a bitmap of the whole swap; negative: cannot be read. */
@@ -37,27 +38,48 @@ static __always_inline int read_bit(const __u64 *map, __u64 offset)
 	return word >> (offset % 64) & 1;
 }
 
-static __always_inline __u32 look_at_folio(const void *folio)
+/* Is this slot one of the folio's? What is found there may have become something else. */
+static __always_inline bool_t folio_has_slot(const void *folio, __u64 entry)
 {
-	unsigned long flags,
-		mask = (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_dirty);
+	const struct folio___swap *f = folio;
+	__u64 first;
 
-	mask |= (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_locked);
-	mask |= (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_writeback);
-	if (folio_read_flags(folio, &flags) < 0)
-		return SWAP_SLOT_UNKNOWN;
-	return flags & mask ? SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED : SWAP_SLOT_CACHED;
+	return bpf_core_field_exists(f->swap) &&
+	       bpf_probe_read_kernel(&first, sizeof(first), &f->swap) == 0 &&
+	       entry - first < SWAP_FOLIO_SLOTS;
 }
 
-static __always_inline __u32 look_at_word(__u64 word)
+static __always_inline __u32 look_at_folio(const void *folio, __u64 entry)
 {
+	unsigned long flags, mask;
+
+	mask = (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_dirty);
+	mask |= (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_locked);
+	mask |= (unsigned long)1 << bpf_core_enum_value(enum pageflags, PG_writeback);
+	if (folio_read_flags(folio, &flags) < 0 || (flags & mask) || !folio_has_slot(folio, entry))
+		return SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED;
+	return SWAP_SLOT_CACHED;
+}
+
+/* The folio whose first page has this number; NULL: it cannot be told. */
+static __always_inline const void *folio_of_number(__u64 number)
+{
+	__u64 vmemmap = shared.places.vmemmap;
+
+	return vmemmap ? (void *)(vmemmap + number * bpf_core_type_size(struct page)) : NULL;
+}
+
+static __always_inline __u32 look_at_word(__u64 word, __u64 entry)
+{
+	const void *folio = (const void *)word;
+
 	if (word == 0 || (word & 1))
 		return 0; /* no folio */
 	if ((word & 3) == 2)
-		return SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED; /* a folio's number */
-	if (word & 7)
+		folio = folio_of_number((word & ~SWAP_TABLE_FLAGS) >> SWAP_TABLE_NUMBER_SHIFT);
+	else if (word & 7)
 		return SWAP_SLOT_UNKNOWN;
-	return look_at_folio((const void *)word);
+	return folio ? look_at_folio(folio, entry) : SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED;
 }
 
 /* Is the slot in the swap cache? ret_word: what the table says, where there is one. */
@@ -69,7 +91,7 @@ static __always_inline __u32 look_in_cache(const struct look *l, __u32 k, __u64 
 	if (l->table) {
 		if (bpf_probe_read_kernel(ret_word, sizeof(*ret_word), l->table + k) < 0)
 			return SWAP_SLOT_UNKNOWN;
-		return look_at_word(*ret_word);
+		return look_at_word(*ret_word, (l->type << SWAP_ENTRY_TYPE_SHIFT) + l->offset + k);
 	}
 	if (!l->map || bpf_probe_read_kernel(&byte, sizeof(byte), l->map + k) < 0)
 		return SWAP_SLOT_UNKNOWN;
@@ -177,6 +199,7 @@ static __always_inline void begin_look(const struct swap_run *run, struct look *
 	if (!t->address || run->offset + run->count > t->max ||
 	    bpf_core_type_exists(struct swap_cluster_info_dynamic))
 		return;
+	l->type = run->type;
 	l->offset = run->offset;
 	if (has_table)
 		l->table = table_of(t, run->offset);

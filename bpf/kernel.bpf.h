@@ -241,6 +241,17 @@ struct folio___6_18 {
 	} flags;
 } KERNEL_STRUCT;
 
+/* The swap entry of its first page, while it is in the swap cache (6.6 and later). */
+struct folio___swap {
+	struct {
+		unsigned long val;
+	} swap;
+} KERNEL_STRUCT;
+
+struct page {
+	unsigned long flags;
+} KERNEL_STRUCT;
+
 /* The numbers of the bits change with the kernel: only the names count. */
 enum pageflags {
 	PG_locked,
@@ -273,7 +284,15 @@ struct swap_cluster_info {
 } KERNEL_STRUCT;
 
 #define SWAP_MAP_HAS_CACHE 0x40
+#define SWAP_ENTRY_TYPE_SHIFT 58
+
+/* From 7.1 on a word of a table has five bits of flags and, of a folio, the number of its page. */
 #define SWAP_TABLE_ZERO_BIT 59
+#define SWAP_TABLE_FLAGS ((__u64)31 << 59)
+#define SWAP_TABLE_NUMBER_SHIFT 2
+
+/* Slots that a folio may have, at most. */
+#define SWAP_FOLIO_SLOTS ((__u64)1 << 13)
 
 /* Of swaps that lie on other swaps, proposed after 7.2: a slot is then no place on a device. */
 struct swap_cluster_info_dynamic;

@@ -11,7 +11,7 @@
 struct swap_shared shared;
 
 /*
- * By the helper, which looks up four names at once: for an extern __ksym libbpf would read the
+ * By the helper, which looks up a few names at once: for an extern __ksym libbpf would read the
  * whole of /proc/kallsyms, which takes longer than all the rest of loading. The arrays are known by
  * name only where the kernel was built with KALLSYMS_ALL.
  */
@@ -26,11 +26,12 @@ int swap_symbols(void *context)
 	LOOK_UP("zswap_trees", &p->zswap_trees);
 	LOOK_UP("get_swap_device", &p->get_swap_device);
 	LOOK_UP("zswap_invalidate", &p->zswap_invalidate);
+	LOOK_UP("vmemmap_base", &p->vmemmap_base);
 	p->zswap_is_xarray = zswap_is_xarray();
 	return 0;
 }
 
-/* The code of the two functions. */
+/* The code of the two functions, and where memory is described (x86). */
 SEC("raw_tp")
 int swap_texts(void *context)
 {
@@ -39,6 +40,8 @@ int swap_texts(void *context)
 	bpf_probe_read_kernel(p->get_swap_device_text, SWAP_TEXT_BYTES, (void *)p->get_swap_device);
 	bpf_probe_read_kernel(p->zswap_invalidate_text, SWAP_TEXT_BYTES,
 			      (void *)p->zswap_invalidate);
+	if (p->vmemmap_base)
+		bpf_probe_read_kernel(&p->vmemmap, sizeof(p->vmemmap), (void *)p->vmemmap_base);
 	return 0;
 }
 

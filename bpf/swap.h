@@ -19,6 +19,8 @@ struct swap_places {
 	uint64_t get_swap_device;
 	uint64_t zswap_invalidate;
 	uint64_t zswap_is_xarray; /* zswap_trees are as we know them */
+	uint64_t vmemmap_base;
+	uint64_t vmemmap; /* what stands there: where struct page of page frame 0 would be */
 	uint8_t get_swap_device_text[SWAP_TEXT_BYTES];
 	uint8_t zswap_invalidate_text[SWAP_TEXT_BYTES];
 };
