@@ -32,6 +32,12 @@ void words_sort_generic(const uint64_t words[WORDS], struct word_masks *ret);
 #define ENTRY_TYPE_SHIFT 58
 #define ENTRY_OFFSET_MASK (((uint64_t)1 << ENTRY_TYPE_SHIFT) - 1)
 
+/*
+ * Special types, poison among them, take the numbers from 23 on at most; a swap gets one of those
+ * only where the kernel was built without them, and there are more than 23 swaps.
+ */
+#define ENTRY_TYPE_SPECIAL 23
+
 static inline uint64_t word_to_entry(uint64_t word)
 {
 	return word >> 1;
