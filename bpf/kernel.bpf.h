@@ -17,6 +17,13 @@
 
 typedef __u8 bool_t;
 
+/* Macros are not in BTF. These have been the same from 6.1 to 7.2. */
+#define PF_KTHREAD 0x00200000
+#define VM_MAYSHARE 0x00000080
+#define FMODE_NOACCOUNT 0x20000000
+#define S_IFMT 00170000
+#define S_IFREG 0100000
+
 /*
  * x & mask, where the verifier can see it: clang drops a mask that it can prove to be idle, and
  * then the verifier cannot prove the bound.
@@ -51,6 +58,8 @@ struct address_space {
 
 struct super_block {
 	unsigned int s_dev;
+	unsigned long s_blocksize;
+	unsigned long s_magic;
 } KERNEL_STRUCT;
 
 struct inode {
@@ -58,8 +67,10 @@ struct inode {
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
 	unsigned long i_ino;
+	unsigned int i_nlink;
 	unsigned int i_rdev;
 	long long i_size;
+	unsigned int i_generation;
 } KERNEL_STRUCT;
 
 struct shmem_inode_info {
@@ -69,11 +80,27 @@ struct shmem_inode_info {
 	struct inode vfs_inode;
 } KERNEL_STRUCT;
 
-/* From a descriptor of the calling process to its file. */
+/* Files and their names. */
+
+struct qstr {
+	const unsigned char *name;
+} KERNEL_STRUCT;
+
+struct dentry {
+	struct qstr d_name;
+} KERNEL_STRUCT;
+
+struct path {
+	struct dentry *dentry;
+} KERNEL_STRUCT;
 
 struct file {
+	unsigned int f_mode;
 	struct inode *f_inode;
+	struct path f_path;
 } KERNEL_STRUCT;
+
+/* From a descriptor of the calling process to its file. */
 
 struct fdtable {
 	unsigned int max_fds;
@@ -84,9 +111,69 @@ struct files_struct {
 	struct fdtable *fdt;
 } KERNEL_STRUCT;
 
+/* Tasks, and what they have mapped. */
+
+struct upid {
+	int nr;
+} KERNEL_STRUCT;
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} KERNEL_STRUCT;
+
+struct mm_struct;
+
 struct task_struct {
+	unsigned int flags;
+	struct mm_struct *mm;
+	int pid;
+	int tgid;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct files_struct *files;
 } KERNEL_STRUCT;
+
+/*
+ * The number of a task in the pid namespace that many levels below the first. (In BTF numbers[] has
+ * one element up to 6.4 and none since b69f0aeb0689 "pid: Replace struct pid 1-element array with
+ * flex-array": only where it begins can be told in all.)
+ */
+static __always_inline int pid_number(struct pid *pid, unsigned int level)
+{
+	int nr = 0;
+
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      level * bpf_core_type_size(struct upid));
+	return nr;
+}
+
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
+} KERNEL_STRUCT;
+
+/* After 6.18 there is a bitmap too, in a union with vm_flags, which is on its way out. */
+struct vma_flags___bitmap {
+	unsigned long __vma_flags[1];
+} KERNEL_STRUCT;
+
+struct vm_area_struct___bitmap {
+	struct vma_flags___bitmap flags;
+} KERNEL_STRUCT;
+
+static __always_inline unsigned long vma_flags(struct vm_area_struct *vma)
+{
+	struct vm_area_struct___bitmap *bitmap = (void *)vma;
+
+	if (bpf_core_field_exists(vma->vm_flags))
+		return vma->vm_flags;
+	return bitmap->flags.__vma_flags[0];
+}
 
 /*
  * Flags of a folio. 6.18 wrapped them in a structure (53fbef56e07d "mm: introduce
@@ -149,3 +236,24 @@ static __always_inline __u64 swap_cluster_slots(void)
 		       ? bpf_core_type_size(struct swap_table) / sizeof(unsigned long)
 		       : 0;
 }
+
+/* What iterators are given. */
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} KERNEL_STRUCT;
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} KERNEL_STRUCT;
+
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
+} KERNEL_STRUCT;

@@ -53,6 +53,10 @@ static const char *why(enum kcap cap, int error)
 		return "needs CAP_CHECKPOINT_RESTORE";
 	if ((error == -EPERM || error == -EACCES) && cap == KCAP_PROC_ALL)
 		return "needs CAP_SYS_PTRACE";
+	if (cap == KCAP_WALK || (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
+		return text_walker_error(error);
+	if (cap == KCAP_SWAP_SLOTS)
+		return "no swap was found, perhaps since none was ever on";
 	return strerror(-error);
 }
 
@@ -68,6 +72,11 @@ static void fill_rows(const struct kcaps *caps, struct cap_row rows[KCAP_MAX])
 	}
 }
 
+static const char *probe_name(const struct kcaps *caps)
+{
+	return kcaps_has(caps, KCAP_WALK) ? "walk" : "portable";
+}
+
 static void print_json(const struct options *o, const struct table *t, const struct kcaps *caps,
 		       const struct utsname *name, const struct cap_row *rows)
 {
@@ -76,7 +85,7 @@ static void print_json(const struct options *o, const struct table *t, const str
 	json_object_object_add(j, "kernel", json_object_new_string(name->release));
 	json_object_object_add(j, "machine", json_object_new_string(name->machine));
 	json_object_object_add(j, "pageSize", json_object_new_int64((int64_t)caps->page_size));
-	json_object_object_add(j, "probe", json_object_new_string("portable"));
+	json_object_object_add(j, "probe", json_object_new_string(probe_name(caps)));
 	for (int i = 0; i < KCAP_MAX; i++)
 		json_object_array_add(array, table_json_row(t, o, &rows[i]));
 	json_object_object_add(j, "capabilities", array);
@@ -86,6 +95,7 @@ static void print_json(const struct options *o, const struct table *t, const str
 int verb_capabilities(const struct options *o)
 {
 	struct cap_row rows[KCAP_MAX];
+	struct prober prober;
 	struct utsname name;
 	struct kcaps caps;
 	struct table t;
@@ -96,6 +106,9 @@ int verb_capabilities(const struct options *o)
 	r = kcaps_probe(&caps);
 	if (r < 0)
 		return failed("cannot make a memfd to try the kernel on: %s", text_error(r));
+	prober_open(&prober, &caps, PROBE_AUTO);
+	prober_tell(&prober, &caps);
+	prober_done(&prober);
 	uname(&name);
 	fill_rows(&caps, rows);
 	pager_open(o->no_pager);
@@ -106,8 +119,8 @@ int verb_capabilities(const struct options *o)
 	for (int i = 0; i < KCAP_MAX; i++)
 		table_measure(&t, &rows[i]);
 	if (!o->no_legend)
-		printf("Kernel %s (%s), pages of %llu bytes, probe: portable\n\n", name.release,
-		       name.machine, (unsigned long long)caps.page_size);
+		printf("Kernel %s (%s), pages of %llu bytes, probe: %s\n\n", name.release,
+		       name.machine, (unsigned long long)caps.page_size, probe_name(&caps));
 	if (!o->no_legend)
 		table_print_header(&t);
 	for (int i = 0; i < KCAP_MAX; i++)

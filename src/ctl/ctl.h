@@ -8,6 +8,7 @@
 
 #include "discover/select.h"
 #include "model/state.h"
+#include "probe/prober.h"
 #include "util/parse.h"
 #include "util/util.h"
 
@@ -43,6 +44,7 @@ struct options {
 	bool have_states;
 	page_state_mask states; /* all if not given */
 	const char *range;      /* parsed by the verb, which knows pages or addresses */
+	enum probe_choice probe;
 	enum output_format format;
 	const char *write_file;
 	enum json_mode json;

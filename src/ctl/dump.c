@@ -141,7 +141,7 @@ int verb_dump(const struct options *o)
 	object = query_one(&q, "dump");
 	if (!object)
 		return EXIT_FAILED;
-	r = inspect_object(&q.discovery, object, range, &s);
+	r = inspect_object(&q.prober, &q.discovery, object, range, &s);
 	if (r < 0)
 		return failed("%s: %s", query_object_id(object, id), text_error(r));
 	r = check_range(o, &range, &s);

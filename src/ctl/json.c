@@ -59,6 +59,29 @@ static struct json_object *json_of_reasons(uint32_t reasons)
 	return j;
 }
 
+static struct json_object *json_of_verification(const struct verification *v)
+{
+	struct json_object *j = json_object_new_object(), *items = json_object_new_array();
+
+	for (size_t i = 0; i < v->n_items; i++) {
+		const struct disagreement *d = &v->items[i];
+		struct json_object *item = json_object_new_object();
+
+		json_object_object_add(item, "first", new_number(d->first));
+		json_object_object_add(item, "count", new_number(d->count));
+		json_object_object_add(item, "walk",
+				       json_object_new_string(page_state_to_string(d->walk)));
+		json_object_object_add(item, "portable",
+				       json_object_new_string(page_state_to_string(d->portable)));
+		json_object_object_add(item, "explained", json_object_new_boolean(d->explained));
+		json_object_array_add(items, item);
+	}
+	json_object_object_add(j, "comparedPages", new_number(v->compared));
+	json_object_object_add(j, "undeterminedPages", new_number(v->undetermined));
+	json_object_object_add(j, "disagreements", items);
+	return j;
+}
+
 void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked)
 {
 	struct json_object *counts = json_object_new_object();
@@ -67,6 +90,11 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 	json_object_object_add(to, "range", json_of_range(s));
 	json_object_object_add(to, "probe", json_object_new_string(s->probe));
 	json_object_object_add(to, "interfaces", json_of_sources(s->sources));
+	json_object_object_add(
+		to, "noWalk",
+		s->walk_error ? json_object_new_string(text_walker_error(s->walk_error)) : NULL);
+	if (s->verification.compared > 0)
+		json_object_object_add(to, "verified", json_of_verification(&s->verification));
 	json_object_object_add(to, "stable", json_object_new_boolean(s->stable));
 	json_object_object_add(to, "movedPages", new_number(s->moved));
 	json_object_object_add(to, "incomplete",

@@ -175,8 +175,8 @@ static int row_name(const struct object *o, char **ret)
  * Objects that go away meanwhile are left out; those that cannot be opened stay, without states.
  * The maps are not needed, and would add up.
  */
-static int fill_rows(const struct query *q, const struct options *o, struct list_row *rows,
-		     size_t *ret_n)
+static int fill_rows(struct query *q, const struct options *o, bool ask_stable,
+		     struct list_row *rows, size_t *ret_n)
 {
 	size_t n = 0;
 
@@ -188,7 +188,10 @@ static int fill_rows(const struct query *q, const struct options *o, struct list
 			continue;
 		row->object = object;
 		query_object_id(object, row->id);
-		row->error = inspect_object(&q->discovery, object, PROBE_ALL, &row->snapshot);
+		row->error = ask_stable ? inspect_object(&q->prober, &q->discovery, object,
+							 PROBE_ALL, &row->snapshot)
+					: inspect_object_once(&q->prober, &q->discovery, object,
+							      &row->snapshot);
 		if (row->error == -ENOENT)
 			continue;
 		state_map_done(&row->snapshot.map);
@@ -251,13 +254,15 @@ static bool is_readable(const struct query *q, pid_t pid)
 	return d.n_denied_processes == 0 && d.n_denied_mappings == 0;
 }
 
-static int list_rows(const struct query *q, const struct options *o, struct table *t)
+static int list_rows(struct query *q, const struct options *o, struct table *t)
 {
 	struct list_row *rows = calloc((size_t)q->n_objects + 1, sizeof(*rows));
+	bool ask_stable = table_shows(t, o, "STABLE") ||
+			  (sort_column && strcmp(sort_column->name, "STABLE") == 0);
 	size_t n = 0;
 	int code, denied;
 
-	if (!rows || fill_rows(q, o, rows, &n) < 0) {
+	if (!rows || fill_rows(q, o, ask_stable, rows, &n) < 0) {
 		free(rows);
 		return failed("out of memory");
 	}

@@ -38,6 +38,7 @@ enum option_id {
 	OPT_KIND,
 	OPT_STATE,
 	OPT_RANGE,
+	OPT_PROBE,
 	OPT_FORMAT,
 	OPT_WRITE,
 	OPT_SORT,
@@ -72,6 +73,8 @@ static const struct option_spec {
 	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
+	{OPT_PROBE, "probe", "PROBE", SELECTING,
+	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
 	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
@@ -168,6 +171,16 @@ static int parse_format(const char *arg, unsigned verb, struct options *o)
 	return 0;
 }
 
+static int parse_probe(const char *arg, struct options *o)
+{
+	int r = probe_choice_from_string(arg);
+
+	if (r < 0)
+		return usage_error("--probe=%s: expected one of auto, walk, portable, verify", arg);
+	o->probe = (enum probe_choice)r;
+	return 0;
+}
+
 static int parse_json(const char *arg, struct options *o)
 {
 	static const char *const words[] = {"off", "short", "pretty"};
@@ -219,6 +232,8 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 		return parse_kinds(arg, &o->kinds);
 	case OPT_STATE:
 		return parse_states(arg, o);
+	case OPT_PROBE:
+		return parse_probe(arg, o);
 	case OPT_FORMAT:
 		return parse_format(arg, verb, o);
 	case OPT_JSON:

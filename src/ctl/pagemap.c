@@ -210,13 +210,13 @@ static int report_view(const struct process_view *v, const struct options *o)
 	return code;
 }
 
-static int run_view(const struct query *q, const struct options *o, const struct table *t,
+static int run_view(struct query *q, const struct options *o, const struct table *t,
 		    struct page_range range)
 {
 	_cleanup_(process_view_done) struct process_view v = {.pagemap_fd = -1};
 	int reported, code;
-	int r = process_view_build(&q->discovery, o->selector.pid, q->objects, (size_t)q->n_objects,
-				   range, &v);
+	int r = process_view_build(&q->prober, &q->discovery, o->selector.pid, q->objects,
+				   (size_t)q->n_objects, range, &v);
 
 	if (r < 0)
 		return failed("--pid=%d: %s", (int)o->selector.pid, text_error(r));

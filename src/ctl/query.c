@@ -11,6 +11,7 @@ void query_done(struct query *q)
 {
 	free(q->objects);
 	discovery_done(&q->discovery);
+	prober_done(&q->prober);
 	*q = QUERY_NONE;
 }
 
@@ -36,6 +37,10 @@ int query_open(struct query *q, const struct options *o, bool all_processes)
 
 	if (r < 0)
 		return failed("cannot make a memfd to try the kernel on: %s", text_error(r));
+	r = prober_open(&q->prober, &q->caps, o->probe);
+	if (r < 0)
+		return failed("--probe=%s: %s", probe_choice_to_string(o->probe),
+			      text_walker_error(r));
 	r = selector_discover(s, &q->caps, all_processes, &q->discovery);
 	if (r < 0)
 		return report_discovery(s, r);
@@ -91,8 +96,30 @@ int query_report_denied(const struct query *q)
 			  mappings == 1 ? "" : "s");
 }
 
+/* Both answers for every page that they differ about. */
+static int report_verification(const struct verification *v)
+{
+	for (size_t i = 0; i < v->n_items; i++) {
+		const struct disagreement *d = &v->items[i];
+
+		note("pages %" PRIu64 "+%" PRIu64 ": walk says %s, portable says %s%s", d->first,
+		     d->count, page_state_to_string(d->walk), page_state_to_string(d->portable),
+		     d->explained ? " (of a large swap entry, which the kernel looks up by its "
+				    "first page)"
+				  : "");
+	}
+	if (v->unexplained > 0)
+		return failed("the two probes do not agree about %" PRIu64 " of %" PRIu64 " pages",
+			      v->unexplained, v->compared);
+	return 0;
+}
+
 int query_report_snapshot(const struct snapshot *s, page_state_mask asked)
 {
+	int r = report_verification(&s->verification);
+
+	if (r != 0)
+		return r;
 	if (!s->stable)
 		note("not stable: %" PRIu64 " pages changed state between two looks", s->moved);
 	if (!snapshot_is_incomplete(s, asked))

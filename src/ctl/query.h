@@ -10,6 +10,7 @@
 /* What a verb works on. Starts all zero but discovery.proc_fd = -1: QUERY_NONE. */
 struct query {
 	struct kcaps caps;
+	struct prober prober;
 	struct discovery discovery;
 	struct object **objects; /* those that the selector matches */
 	int n_objects;

@@ -116,7 +116,7 @@ int verb_show(const struct options *o)
 	if (!object)
 		return EXIT_FAILED;
 	/* Memory that cannot be swapped has no states, and is shown without. */
-	error = inspect_object(&q.discovery, object, PROBE_ALL, &s);
+	error = inspect_object(&q.prober, &q.discovery, object, PROBE_ALL, &s);
 	if (error < 0 && error != -EOPNOTSUPP)
 		return failed("%s: %s", query_object_id(object, id), text_error(error));
 	pager_open(o->no_pager);

@@ -27,6 +27,11 @@ static void print_probe(const struct snapshot *s)
 		before = ", ";
 	}
 	printf("%s\n", s->sources ? ")" : "");
+	if (s->walk_error)
+		printf("  No walk: %s\n", text_walker_error(s->walk_error));
+	if (s->verification.compared > 0)
+		printf(" Verified: %" PRIu64 " pages, %" PRIu64 " disagreements\n",
+		       s->verification.compared, s->verification.unexplained);
 }
 
 void summary_print(const struct object *o, const struct snapshot *s, bool bytes)

@@ -61,6 +61,16 @@ int table_init(struct table *t, const struct column *columns, size_t n, const st
 	return r;
 }
 
+bool table_shows(const struct table *t, const struct options *o, const char *name)
+{
+	if (o->format == FORMAT_JSON && !o->columns)
+		return true;
+	for (size_t i = 0; i < t->n_chosen; i++)
+		if (strcmp(t->columns[t->chosen[i]].name, name) == 0)
+			return true;
+	return false;
+}
+
 /* What stands in the table; buf has CELL_TEXT_MAX bytes and is used for numbers. */
 static const char *cell_format(const struct table *t, const struct cell *cell, char *buf)
 {

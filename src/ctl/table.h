@@ -69,6 +69,9 @@ int table_init(struct table *t, const struct column *columns, size_t n, const st
 const struct column *table_find_column(const struct column *columns, size_t n, const char *option,
 				       const char *name, size_t len);
 
+/* True if this column is part of the output. */
+bool table_shows(const struct table *t, const struct options *o, const char *name);
+
 /* Widths have to be known before the first line: call it for each row first, unless all are fixed.
  */
 void table_measure(struct table *t, const void *row);

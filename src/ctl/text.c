@@ -105,3 +105,22 @@ const char *text_error(int error)
 	}
 	return strerror(-error);
 }
+
+const char *text_walker_error(int error)
+{
+#ifndef HAVE_BPF
+	if (error == -EOPNOTSUPP)
+		return "this shmstatectl was built without BPF (--disable-bpf)";
+#endif
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		return "loading BPF needs root, or CAP_BPF and CAP_PERFMON";
+	case -ENOENT:
+	case -ESRCH:
+		return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
+	case -EOPNOTSUPP:
+		return "this kernel's page cache does not read as expected";
+	}
+	return strerror(-error);
+}

@@ -19,3 +19,5 @@ const char *text_size(uint64_t bytes, bool exact, char *buf);
 
 /* What a negative errno of our library says, for a message. */
 const char *text_error(int error);
+/* Why there is no walk. */
+const char *text_walker_error(int error);

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "discover/discover.h"
+#include "discover/iterate.h"
 #include "util/array.h"
+#include "util/file.h"
 #include "util/parse.h"
 #include "util/util.h"
 
@@ -69,7 +71,9 @@ static int object_new(const struct sighting *s, struct object **ret)
 	o->kind = s->kind;
 	o->page_size = s->page_size;
 	/* The name of a file that is not deleted may end in " (deleted)" all the same. */
-	if (s->kind == OBJECT_TMPFS && !s->deleted)
+	if (!s->link[0])
+		r = 0;
+	else if (s->kind == OBJECT_TMPFS && !s->deleted)
 		r = (o->name = strdup(s->link)) ? 0 : -ENOMEM;
 	else
 		r = object_name_from_link(s->kind, s->link, &o->name);
@@ -158,25 +162,81 @@ static int discover_all_processes(struct discovery *d)
 	return r;
 }
 
-int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret)
+/* What a process is numbered in /proc and in each namespace below: one number if that is ours. */
+static bool is_own_namespace(const struct discovery *d)
 {
-	struct discovery d = {.caps = caps};
+	_cleanup_free_ char *text = NULL;
+	const char *line;
+
+	if (file_read_at(d->proc_fd, "self/status", &text) < 0)
+		return false;
+	line = strstr(text, "\nNSpid:\t");
+	if (!line)
+		return true; /* a kernel without such namespaces */
+	line += strlen("\nNSpid:\t");
+	return line[strspn(line, "0123456789")] == '\n';
+}
+
+static int discover_by_iterators(struct discovery *d, struct iterators *loaded)
+{
+	struct iterators *i = loaded;
+	int r;
+
+	if (!is_own_namespace(d))
+		return -EOPNOTSUPP;
+	if (!i) {
+		r = iterators_new(&i);
+		if (r < 0)
+			return r;
+	}
+	r = discover_iterate(d, i);
+	if (i != loaded)
+		iterators_free(i);
+	return r;
+}
+
+static int discover_by(enum discover_way way, const struct discover_options *options,
+		       const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret)
+{
+	struct discovery d = {.caps = caps, .way = way};
 	int r;
 
 	d.proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d.proc_fd < 0)
 		return -errno;
-	if (pid > 0) {
+	if (way == DISCOVER_ITERATORS)
+		r = discover_by_iterators(&d, options->iterators);
+	else if (pid > 0)
 		r = discover_process(&d, pid);
-	} else {
+	else
 		r = discover_all_processes(&d);
-		if (r >= 0)
-			r = discover_sysv(&d);
-	}
+	if (r >= 0 && pid == 0)
+		r = discover_sysv(&d);
 	if (r < 0) {
 		discovery_done(&d);
 		return r;
 	}
 	*ret = d;
 	return 0;
+}
+
+int discover_with(const struct discover_options *options, const struct kcaps *caps,
+		  const char *proc, pid_t pid, struct discovery *ret)
+{
+	static const struct discover_options none;
+	bool can_iterate = pid == 0 && strcmp(proc, "/proc") == 0;
+	int r = -EOPNOTSUPP;
+
+	if (!options)
+		options = &none;
+	if (options->way != DISCOVER_PROC && can_iterate)
+		r = discover_by(DISCOVER_ITERATORS, options, caps, proc, pid, ret);
+	if (r >= 0 || options->way == DISCOVER_ITERATORS)
+		return r;
+	return discover_by(DISCOVER_PROC, options, caps, proc, pid, ret);
+}
+
+int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret)
+{
+	return discover_with(NULL, caps, proc, pid, ret);
 }

@@ -2,8 +2,13 @@
 #pragma once
 
 /*
- * Which shared memory objects exist, who holds and who maps them: out of /proc/PID/fd, maps and
- * map_files of all processes, and the list of SysV segments. Nothing is opened (but by O_PATH).
+ * Which shared memory objects exist, who holds and who maps them. Two ways lead to the same answer:
+ * BPF iterators over all descriptors and mappings (iterate.h), and, wherever those cannot be had,
+ * /proc/PID/fd, maps and map_files of all processes. The list of SysV segments adds those that
+ * nobody maps. Nothing is opened (but by O_PATH).
+ *
+ * The iterators see more where /proc shows the first thread of a process only: descriptors that
+ * another thread does not share, and all that is left of a process whose first thread has exited.
  *
  * Not seen: objects that no process holds or maps any more except through the kernel (a descriptor
  * on its way through a socket, io_uring's fixed files), and tmpfs files that nobody has open.
@@ -13,9 +18,24 @@
 #include "model/object.h"
 #include "probe/kcaps.h"
 
+enum discover_way {
+	DISCOVER_AUTO, /* iterators, or else /proc */
+	DISCOVER_ITERATORS,
+	DISCOVER_PROC,
+};
+
+struct iterators;
+
+/* All zeros is a good choice. */
+struct discover_options {
+	enum discover_way way;       /* one that is forced fails rather than fall back */
+	struct iterators *iterators; /* loaded before; NULL: for this once. Borrowed. */
+};
+
 struct discovery {
 	const struct kcaps *caps;
-	int proc_fd; /* directory that stands for /proc */
+	enum discover_way way; /* that was gone: not DISCOVER_AUTO */
+	int proc_fd;           /* directory that stands for /proc */
 	struct device_cache devices;
 	void *tree; /* tsearch(3) of struct object by DEV:INO; twins hang on the first */
 	struct object **objects;
@@ -33,12 +53,20 @@ void discovery_done(struct discovery *d);
  */
 int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret);
 
+/*
+ * The same, with options; NULL: none. One process and a captured tree are always looked at through
+ * /proc, for which DISCOVER_ITERATORS is -EOPNOTSUPP; so it is if /proc is not that of our pid
+ * namespace, which the iterators show.
+ */
+int discover_with(const struct discover_options *options, const struct kcaps *caps,
+		  const char *proc, pid_t pid, struct discovery *ret);
+
 /* What one look at one descriptor or mapping shows. Strings are borrowed. */
 struct sighting {
 	struct object_id id;
 	enum object_kind kind;
 	bool separate;    /* known to be none of the objects sighted so far */
-	const char *link; /* text of the link, or path in maps */
+	const char *link; /* text of the link, or path in maps; "" if not known */
 	bool have_size;
 	uint64_t size;
 	bool deleted;

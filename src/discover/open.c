@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "discover/open.h"
 #include "probe/generation.h"
 #include "util/file.h"
+#include "util/parse.h"
 #include "util/util.h"
 
 /* A number of a process or descriptor can be used again: is this still the object? */
@@ -137,32 +139,99 @@ static int worse(int a, int b)
 	return b == -EPERM ? -EACCES : b;
 }
 
-int object_open(const struct discovery *d, const struct object *o)
+/* Through what a process, or one of its threads, has in its descriptors; tid: either number. */
+static int open_holder(const struct discovery *d, const struct object *o, pid_t tid, int n)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)tid, n);
+	return open_verified(d->proc_fd, path, o);
+}
+
+static int open_mapper(const struct discovery *d, const struct object *o, pid_t tid,
+		       const struct object_mapper *m)
+{
+	char process[16];
+
+	snprintf(process, sizeof(process), "%d", (int)tid);
+	return open_map_files(d->proc_fd, process, m->start, m->end, o);
+}
+
+/*
+ * /proc/PID shows what the first thread has, and nothing if that has exited. Other threads have
+ * folders too; they are not listed, but can be named. holder or mapper may be NULL.
+ */
+static int open_by_threads(const struct discovery *d, const struct object *o, pid_t pid,
+			   const struct object_holder *holder, const struct object_mapper *mapper)
+{
+	struct dirent *entry;
+	int fd, r = -ENOENT;
+	char path[32];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	fd = openat(d->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r < 0 && (entry = readdir(dir))) {
+		int tid;
+
+		if (parse_int(entry->d_name, 1, &tid) < 0 || tid == pid)
+			continue;
+		r = holder ? open_holder(d, o, tid, holder->fd) : open_mapper(d, o, tid, mapper);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int open_by_processes(const struct discovery *d, const struct object *o)
 {
 	int r = -ENOENT, fd;
 
-	if (!object_kind_is_swappable(o->kind))
-		return -EOPNOTSUPP;
-	if (has_write_lease(d, o))
-		return -EAGAIN;
 	for (size_t i = 0; i < o->n_holders; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "%d/fd/%d", (int)o->holders[i].pid, o->holders[i].fd);
-		fd = open_verified(d->proc_fd, path, o);
+		fd = open_holder(d, o, o->holders[i].pid, o->holders[i].fd);
 		if (fd >= 0)
 			return fd;
 		r = worse(r, fd);
 	}
 	for (size_t i = 0; i < o->n_mappers; i++) {
-		char process[16];
-
-		snprintf(process, sizeof(process), "%d", (int)o->mappers[i].pid);
-		fd = open_map_files(d->proc_fd, process, o->mappers[i].start, o->mappers[i].end, o);
+		fd = open_mapper(d, o, o->mappers[i].pid, &o->mappers[i]);
 		if (fd >= 0)
 			return fd;
 		r = worse(r, fd);
 	}
+	/* Only the iterators know of what the first thread does not have. */
+	if (d->way != DISCOVER_ITERATORS)
+		return r;
+	for (size_t i = 0; i < o->n_holders; i++) {
+		fd = open_by_threads(d, o, o->holders[i].pid, &o->holders[i], NULL);
+		if (fd >= 0)
+			return fd;
+	}
+	for (size_t i = 0; i < o->n_mappers; i++) {
+		fd = open_by_threads(d, o, o->mappers[i].pid, NULL, &o->mappers[i]);
+		if (fd >= 0)
+			return fd;
+	}
+	return r;
+}
+
+int object_open(const struct discovery *d, const struct object *o)
+{
+	int r, fd;
+
+	if (!object_kind_is_swappable(o->kind))
+		return -EOPNOTSUPP;
+	if (has_write_lease(d, o))
+		return -EAGAIN;
+	r = open_by_processes(d, o);
+	if (r >= 0)
+		return r;
 	if (o->kind == OBJECT_SYSV && o->n_mappers == 0)
 		return open_sysv(d, o);
 	if (o->kind == OBJECT_TMPFS && !o->deleted && o->name) {

@@ -4,6 +4,7 @@
 void snapshot_done(struct snapshot *s)
 {
 	state_map_done(&s->map);
+	verification_done(&s->verification);
 	*s = (struct snapshot){0};
 }
 
@@ -26,7 +27,8 @@ const char *snapshot_reason_to_string(enum snapshot_reason reason)
 	case SNAPSHOT_KEPT_MOVING:
 		return "some pages changed state at every look";
 	case SNAPSHOT_LARGE_UNASKED:
-		return "swap_info was not found: pages of large swap entries may be in the swap cache";
+		return "swap_info was not found: pages of large swap entries may be in the swap "
+		       "cache";
 	}
 	return "unknown reason";
 }

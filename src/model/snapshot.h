@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "model/state_map.h"
+#include "model/verification.h"
 
 /* Why an answer is less than exact. A set of bits. */
 enum snapshot_reason {
@@ -36,13 +37,15 @@ struct snapshot {
 	uint64_t size;      /* of the object, bytes, when the last look began */
 	uint64_t first;     /* pages: what was asked for, cropped to the object */
 	uint64_t count;
-	const char *probe;               /* static name */
-	uint32_t sources;                /* enum probe_source bits */
-	uint32_t reasons;                /* enum snapshot_reason bits */
-	bool stable;                     /* a second look at what could have changed agreed */
-	uint64_t moved;                  /* pages that did not; 0 if stable */
-	uint64_t counts[PAGE_STATE_MAX]; /* those of the map, which can be given up before */
-	struct state_map map;            /* of these pages: same first, same count */
+	const char *probe;                /* static name */
+	uint32_t sources;                 /* enum probe_source bits */
+	uint32_t reasons;                 /* enum snapshot_reason bits */
+	bool stable;                      /* a second look at what could have changed agreed */
+	uint64_t moved;                   /* pages that did not; 0 if stable */
+	uint64_t counts[PAGE_STATE_MAX];  /* those of the map, which can be given up before */
+	struct state_map map;             /* of these pages: same first, same count */
+	int walk_error;                   /* why it is not from a walk that was wanted: errno < 0 */
+	struct verification verification; /* where two probes were compared */
 };
 
 void snapshot_done(struct snapshot *s);

@@ -54,7 +54,7 @@ static int account_read_events(struct account *a)
 	return found ? 0 : -ENODATA;
 }
 
-int account_read_outside(int fd, const struct kcaps *caps, struct account *ret)
+int account_read_stat(int fd, const struct kcaps *caps, struct account *ret)
 {
 	struct account a = {0};
 	struct stat st;
@@ -67,16 +67,20 @@ int account_read_outside(int fd, const struct kcaps *caps, struct account *ret)
 	a.pages = size_to_pages(a.size, caps->page_size);
 	a.blocks = (uint64_t)st.st_blocks / (caps->page_size / 512);
 	a.changed = st.st_ctim;
-	a.have_events = account_read_events(&a) == 0;
 	*ret = a;
 	return 0;
+}
+
+void account_add_events(struct account *a)
+{
+	a->have_events = account_read_events(a) == 0;
 }
 
 int account_read(int fd, const struct kcaps *caps, struct account *ret)
 {
 	struct slot_counts beyond;
 	struct account a;
-	int r = account_read_outside(fd, caps, &a);
+	int r = account_read_stat(fd, caps, &a);
 
 	if (r < 0)
 		return r;
@@ -87,6 +91,7 @@ int account_read(int fd, const struct kcaps *caps, struct account *ret)
 		a.beyond = beyond.folios + beyond.entries;
 		a.beyond_entries = beyond.entries;
 	}
+	account_add_events(&a);
 	*ret = a;
 	return 0;
 }

@@ -33,11 +33,10 @@ struct account {
 /* Returns 0 or a negative errno; what could not be had is marked so. */
 int account_read(int fd, const struct kcaps *caps, struct account *ret);
 
-/*
- * Only what fstat and the system's counters say; the rest is left for the caller to fill in, who
- * has it from elsewhere.
- */
-int account_read_outside(int fd, const struct kcaps *caps, struct account *ret);
+/* Only what fstat says. The rest is for the caller to fill in, who has it from elsewhere. */
+int account_read_stat(int fd, const struct kcaps *caps, struct account *ret);
+/* Fills in the events, which take some 20 microseconds. */
+void account_add_events(struct account *a);
 
 /*
  * True when no page of the object can have changed state between the two readings, but for those

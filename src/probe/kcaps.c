@@ -38,6 +38,10 @@ static const struct {
 			     "such objects may be mixed up in lists"},
 	[KCAP_MAP_FILES] = {"map_files", "objects that are mapped but not held open",
 			    "such objects are listed without states"},
+	[KCAP_WALK] = {"walk", "all states exactly, at the speed of memory",
+		       "the portable probe answers, some fifty times more slowly"},
+	[KCAP_SWAP_SLOTS] = {"swap_slots", "swap_cache from swapped, where pages lie in the swap",
+			     "mincore is asked about swapped pages, and locate does not work"},
 	[KCAP_PROC_ALL] = {"proc_all", "descriptors and mappings of every process",
 			   "objects of other users are missing"},
 };
@@ -160,6 +164,7 @@ int kcaps_probe(struct kcaps *ret)
 		caps.error[KCAP_VMSTAT] = -ENODATA;
 	caps.error[KCAP_GENERATION] = generation_of_fd(fd, &generation);
 	caps.error[KCAP_MAP_FILES] = try_map_files(fd, caps.page_size);
+	caps.error[KCAP_WALK] = caps.error[KCAP_SWAP_SLOTS] = -ENODATA;
 	caps.error[KCAP_PROC_ALL] = access("/proc/1/fd/.", R_OK | X_OK) < 0 ? -errno : 0;
 	*ret = caps;
 	return 0;

@@ -21,6 +21,8 @@ enum kcap {
 	KCAP_GENERATION, /* inode generations through name_to_handle_at(2) */
 	KCAP_MAP_FILES,  /* objects that are only mapped can be opened */
 	KCAP_PROC_ALL,   /* descriptors and mappings of every process can be read */
+	KCAP_WALK,       /* BPF programs that read the page cache */
+	KCAP_SWAP_SLOTS, /* swap_info, found by them */
 	KCAP_MAX,
 };
 
@@ -30,7 +32,10 @@ struct kcaps {
 	int error[KCAP_MAX]; /* 0: works; else the negative errno that trying gave */
 };
 
-/* Returns 0 or a negative errno (not even a memfd can be made). */
+/*
+ * Returns 0 or a negative errno (not even a memfd can be made). BPF is not tried (-ENODATA), for
+ * that takes a while: see prober_tell().
+ */
 int kcaps_probe(struct kcaps *ret);
 
 static inline bool kcaps_has(const struct kcaps *caps, enum kcap cap)

@@ -27,6 +27,7 @@ struct probe_request {
 	struct page_range range;               /* pages; what lies beyond the object is cropped */
 	const struct probe_witness *witnesses; /* shared mappings only; may be none */
 	size_t n_witnesses;
+	bool one_look; /* stable is not asked for, which may save time: it is then false */
 };
 
 /* The whole object, however large. */
@@ -42,6 +43,12 @@ int probe(struct prober *p, const struct probe_request *request, struct snapshot
  * the object is no shmem, or another negative errno.
  */
 int probe_walk(struct prober *p, const struct probe_request *request, struct snapshot *ret);
+
+/*
+ * Asks both, and compares: ret holds the walk's answer, and in verification what they did not agree
+ * about in a row of tries. Returns as they do.
+ */
+int probe_verify(struct prober *p, const struct probe_request *request, struct snapshot *ret);
 
 /*
  * Answers by lseek, mincore, cachestat, pagemap and the kernel's accounting alone.

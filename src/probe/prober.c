@@ -41,11 +41,33 @@ void prober_done(struct prober *p)
 	*p = (struct prober){0};
 }
 
+void prober_tell(struct prober *p, struct kcaps *caps)
+{
+	int r = p->walker ? swap_slots_refresh(&p->slots) : p->walker_error;
+
+	caps->error[KCAP_WALK] = p->walker_error;
+	/* Before the first swapon there is nothing to find. */
+	caps->error[KCAP_SWAP_SLOTS] = r == 0 && p->slots.way == SWAP_WAY_NONE ? -ENODATA : r;
+}
+
 int probe(struct prober *p, const struct probe_request *request, struct snapshot *ret)
 {
-	if (p->choice != PROBE_PORTABLE && p->walker)
+	int r;
+
+	switch (p->choice) {
+	case PROBE_WALK:
 		return probe_walk(p, request, ret);
-	if (p->choice == PROBE_WALK)
-		return p->walker_error;
-	return probe_portable(request, ret);
+	case PROBE_VERIFY:
+		return probe_verify(p, request, ret);
+	case PROBE_PORTABLE:
+		return probe_portable(request, ret);
+	case PROBE_AUTO:
+		break;
+	}
+	if (p->walker)
+		return probe_walk(p, request, ret);
+	r = probe_portable(request, ret);
+	if (r >= 0)
+		ret->walk_error = p->walker_error;
+	return r;
 }

@@ -32,3 +32,6 @@ struct prober {
  */
 int prober_open(struct prober *p, const struct kcaps *caps, enum probe_choice choice);
 void prober_done(struct prober *p);
+
+/* Puts into caps what this prober can do. */
+void prober_tell(struct prober *p, struct kcaps *caps);

@@ -28,6 +28,7 @@ struct walk {
 	struct block_sink sink;
 	struct swap_stretches stretches; /* where the entries are that the fast pass has seen */
 	struct walk_facts facts;         /* the latest */
+	bool have_slots;                 /* the swaps are known as they are now */
 	bool any_entry;
 	bool need_care; /* the fast pass saw what only the careful one can tell */
 	uint32_t sources;
@@ -101,6 +102,13 @@ static bool same_stretch(const struct node *n)
 
 static int note_entry(struct walk *w, uint64_t entry)
 {
+	if (!w->have_slots) {
+		int r = swap_slots_refresh(&w->prober->slots);
+
+		if (r < 0)
+			return r;
+		w->have_slots = true;
+	}
 	if (!swap_slots_is_slot(&w->prober->slots, entry)) {
 		w->need_care = true;
 		return 0;
@@ -189,17 +197,12 @@ static int any_cached(struct walk *w)
 }
 
 /* What the object's own accounting says, out of the walk's facts. */
-static int read_account(struct walk *w, const struct walk_facts *facts, struct account *ret)
+static void take_facts(const struct walk_facts *facts, struct account *a)
 {
-	int r = account_read_outside(w->request->fd, w->request->caps, ret);
-
-	if (r < 0)
-		return r;
-	ret->have_swapped = true;
-	ret->swapped = facts->swapped;
-	ret->have_beyond = true;
-	ret->beyond = facts->fallocend > ret->pages;
-	return 0;
+	a->have_swapped = true;
+	a->swapped = facts->swapped;
+	a->have_beyond = true;
+	a->beyond = facts->fallocend > a->pages;
 }
 
 /* Reads no page, only the facts. */
@@ -246,23 +249,39 @@ static int careful_pass(struct walk *w, bool quiet)
 	return r;
 }
 
-static int walk_object(struct walk *w)
+/* 1 if nothing of the object can have moved since the walk began, 0 if not known. */
+static int is_quiet(struct walk *w)
 {
 	struct account after;
-	bool quiet;
-	int cached, r = fast_pass(w);
+	int r = read_facts(w);
+
+	if (r >= 0)
+		r = account_read_stat(w->request->fd, w->request->caps, &after);
+	if (r < 0)
+		return r;
+	take_facts(&w->facts, &after);
+	account_add_events(&after);
+	return account_is_quiet(&w->before, &after);
+}
+
+/*
+ * The fast pass will do if nothing moved meanwhile: then entries that are found outside of the swap
+ * cache afterwards were so all the time, or have just left it. Without entries every word speaks
+ * for itself.
+ */
+static int walk_object(struct walk *w)
+{
+	bool one_look = w->request->one_look;
+	int cached, quiet, r = fast_pass(w);
 
 	if (r < 0)
 		return r;
+	if (one_look)
+		return w->any_entry || w->need_care ? careful_pass(w, false) : 0;
 	cached = any_cached(w);
-	if (cached >= 0)
-		r = read_facts(w);
-	if (cached < 0 || r < 0)
-		return cached < 0 ? cached : r;
-	r = read_account(w, &w->facts, &after);
-	if (r < 0)
-		return r;
-	quiet = account_is_quiet(&w->before, &after);
+	quiet = cached < 0 ? cached : is_quiet(w);
+	if (quiet < 0)
+		return quiet;
 	if (quiet && !cached && !w->need_care)
 		return 0;
 	return careful_pass(w, quiet);
@@ -271,19 +290,21 @@ static int walk_object(struct walk *w)
 static int walk_begin(struct walk *w)
 {
 	const struct page_range *asked = &w->request->range;
-	int r = read_facts(w);
+	int r = account_read_stat(w->request->fd, w->request->caps, &w->before);
 
+	if (r >= 0)
+		r = read_facts(w);
 	if (r < 0)
 		return r;
-	r = read_account(w, &w->facts, &w->before);
-	if (r < 0)
-		return r;
+	take_facts(&w->facts, &w->before);
+	if (!w->request->one_look)
+		account_add_events(&w->before);
 	w->size = w->before.size;
 	w->first = MIN(asked->first, w->before.pages);
 	w->end = w->first + MIN(asked->count, w->before.pages - w->first);
 	w->sink.map.first = w->first;
 	w->sink.end = w->end;
-	return swap_slots_refresh(&w->prober->slots);
+	return 0;
 }
 
 static void fill_snapshot(struct walk *w, struct snapshot *ret)
@@ -298,7 +319,7 @@ static void fill_snapshot(struct walk *w, struct snapshot *ret)
 		.count = w->end - w->first,
 		.probe = "walk",
 		.sources = w->sources | SOURCE_PAGE_CACHE,
-		.stable = w->moved == 0,
+		.stable = w->moved == 0 && !w->request->one_look,
 		.moved = w->moved,
 		.map = map,
 	};

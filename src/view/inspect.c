@@ -31,24 +31,40 @@ static int make_witnesses(const struct discovery *d, const struct object *o,
 	return 0;
 }
 
-int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-		   struct snapshot *ret)
+static int inspect(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct probe_request *request, struct snapshot *ret)
 {
 	_cleanup_free_ struct probe_witness *witnesses = NULL;
-	struct probe_request request = {.caps = d->caps, .range = range};
 	_cleanup_close_ int fd = -1;
 	int r;
 
+	request->caps = d->caps;
 	/* Only without cachestat are they asked. */
 	if (!kcaps_has(d->caps, KCAP_CACHESTAT)) {
-		r = make_witnesses(d, o, &witnesses, &request.n_witnesses);
+		r = make_witnesses(d, o, &witnesses, &request->n_witnesses);
 		if (r < 0)
 			return r;
 	}
 	fd = object_open(d, o);
 	if (fd < 0)
 		return fd;
-	request.fd = fd;
-	request.witnesses = witnesses;
-	return probe_portable(&request, ret);
+	request->fd = fd;
+	request->witnesses = witnesses;
+	return probe(p, request, ret);
+}
+
+int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct snapshot *ret)
+{
+	struct probe_request request = {.range = range};
+
+	return inspect(p, d, o, &request, ret);
+}
+
+int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
+			struct snapshot *ret)
+{
+	struct probe_request request = {.range = PROBE_ALL, .one_look = true};
+
+	return inspect(p, d, o, &request, ret);
 }

@@ -12,5 +12,8 @@
  * -EOPNOTSUPP (a kind without states), -EACCES (cannot be opened), -EPERM (the kernel would lie),
  * -ENOENT (gone), or another negative errno.
  */
-int inspect_object(const struct discovery *d, const struct object *o, struct page_range range,
-		   struct snapshot *ret);
+int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, struct snapshot *ret);
+/* The same of the whole object, where it does not matter whether the answer is stable. */
+int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
+			struct snapshot *ret);

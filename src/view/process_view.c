@@ -84,8 +84,8 @@ static struct page_range range_of_object(const struct process_view *v, size_t fr
 }
 
 /* Looks at one object once, however often it is mapped. */
-static int add_object(struct process_view *v, const struct discovery *d, const struct object *o,
-		      struct page_range range)
+static int add_object(struct process_view *v, struct prober *p, const struct discovery *d,
+		      const struct object *o, struct page_range range)
 {
 	struct snapshot *snapshot = &v->snapshots[v->n_snapshots];
 	size_t from = v->n_mappings;
@@ -93,7 +93,7 @@ static int add_object(struct process_view *v, const struct discovery *d, const s
 
 	if (r < 0 || v->n_mappings == from)
 		return r;
-	r = inspect_object(d, o, range_of_object(v, from, range), snapshot);
+	r = inspect_object(p, d, o, range_of_object(v, from, range), snapshot);
 	if (r == -ENOMEM)
 		return r;
 	v->n_snapshots += r >= 0;
@@ -112,8 +112,9 @@ static int mapping_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int process_view_build(const struct discovery *d, pid_t pid, struct object *const *objects,
-		       size_t n_objects, struct page_range range, struct process_view *ret)
+int process_view_build(struct prober *p, const struct discovery *d, pid_t pid,
+		       struct object *const *objects, size_t n_objects, struct page_range range,
+		       struct process_view *ret)
 {
 	struct process_view v = {.pid = pid, .page_size = d->caps->page_size};
 	int r = 0;
@@ -125,7 +126,7 @@ int process_view_build(const struct discovery *d, pid_t pid, struct object *cons
 	if (!v.snapshots)
 		r = -ENOMEM;
 	for (size_t i = 0; i < n_objects && r >= 0; i++)
-		r = add_object(&v, d, objects[i], range);
+		r = add_object(&v, p, d, objects[i], range);
 	if (r < 0) {
 		process_view_done(&v);
 		return r;

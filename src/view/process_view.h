@@ -9,6 +9,7 @@
 
 #include "discover/discover.h"
 #include "model/snapshot.h"
+#include "probe/prober.h"
 #include "util/parse.h"
 
 /* The states of a page of the object (enum page_state), and those that only a process can see. */
@@ -48,8 +49,9 @@ void process_view_done(struct process_view *v);
  * Looks at the mappings that the process has of these objects, as far as they lie in range (pages
  * of the address space). Returns 0 or a negative errno (-EACCES: its pagemap may not be read).
  */
-int process_view_build(const struct discovery *d, pid_t pid, struct object *const *objects,
-		       size_t n_objects, struct page_range range, struct process_view *ret);
+int process_view_build(struct prober *p, const struct discovery *d, pid_t pid,
+		       struct object *const *objects, size_t n_objects, struct page_range range,
+		       struct process_view *ret);
 
 /* The part of the mapping that lies in range, in pages of the address space; count may be 0. */
 struct page_range view_mapping_crop(const struct process_view *v, const struct view_mapping *m,

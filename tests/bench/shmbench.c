@@ -3,138 +3,236 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
-#include "util/parse.h"
+#include "util/array.h"
 #include "util/util.h"
 
-#define ROUNDS_MAX 64
+#define SIZES_MAX 8
+#define LIST_OBJECTS 1000
+#define LIST_NAME "list" /* among the layouts that were asked for */
 
-struct result {
-	double median; /* ns a page */
-	int error;
+struct plan {
+	uint64_t mib[SIZES_MAX];
+	size_t n_sizes;
+	const char *layouts; /* names; empty: all */
+	unsigned rounds;
+	bool swap;
 };
 
-static double now_ns(void)
+/* The next of words apart by blanks or commas; *at moves on. Returns its length. */
+static size_t next_word(const char **at, const char **ret)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+	*at += strspn(*at, ", ");
+	*ret = *at;
+	*at += strcspn(*at, ", ");
+	return (size_t)(*at - *ret);
 }
 
-static int compare(const void *a, const void *b)
+static bool asked_for(const struct plan *plan, const char *name)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	const char *at = plan->layouts, *word;
+	size_t length;
 
-	return x < y ? -1 : x > y;
+	while ((length = next_word(&at, &word)) > 0)
+		if (length == strlen(name) && strncmp(word, name, length) == 0)
+			return true;
+	return false;
 }
 
-/* Peers take turns, so that what else runs on the machine hits all alike. */
-static void measure(const struct bench_object *o, unsigned rounds, struct result *results)
+static bool wanted(const struct plan *plan, const struct bench_layout *l, size_t size)
 {
-	double times[8][ROUNDS_MAX];
+	if (l->bytes && size > 0)
+		return false;
+	if (plan->layouts[0])
+		return asked_for(plan, l->name);
+	return !l->minor || size == 0;
+}
 
-	for (unsigned round = 0; round < rounds; round++) {
-		for (size_t i = 0; i < n_bench_peers; i++) {
-			double start = now_ns();
+/* An object stays from one layout to the next if the next is made out of it. */
+static int build(struct bench_object *o, const struct bench_layout **ret_built,
+		 const struct bench_layout *l, uint64_t bytes)
+{
+	const struct bench_layout *from = l->from ? bench_layout_find(l->from) : NULL;
+	int r = 0;
 
-			if (results[i].error == 0)
-				results[i].error = bench_peers[i].run(o);
-			times[i][round] = (now_ns() - start) / (double)o->pages;
-		}
+	if (!from) {
+		bench_object_done(o);
+		r = bench_object_make(o, bytes);
+	} else if (*ret_built != from) {
+		r = build(o, ret_built, from, bytes);
 	}
-	for (size_t i = 0; i < n_bench_peers; i++) {
-		qsort(times[i], rounds, sizeof(double), compare);
-		results[i].median = times[i][rounds / 2];
-	}
+	if (r == 0)
+		r = l->make(o);
+	*ret_built = r == 0 ? l : NULL;
+	return r;
 }
 
-static void print_result(FILE *text, FILE *json, const struct bench_layout *l,
-			 const struct bench_object *o, const struct result *results)
+/* Whether the memory suffices to have all of the object present, as each is in the beginning. */
+static bool has_room(struct bench_row *row, const struct bench_object *o)
 {
-	fprintf(text, "%-17s", l->name);
-	fprintf(json, "  {\"layout\":\"%s\",\"pages\":%llu,\"nsPerPage\":{", l->name,
-		(unsigned long long)o->pages);
-	for (size_t i = 0; i < n_bench_peers; i++) {
-		const char *comma = i ? "," : "";
+	uint64_t needed = row->bytes + row->bytes / 16 + ((uint64_t)1 << 30), available = 0;
+	uint64_t held = row->layout->bytes ? 0 : o->pages * o->page_size;
 
-		if (results[i].error) {
-			fprintf(text, " %16s",
-				results[i].error == -ENOENT ? "not there" : "failed");
-			fprintf(json, "%s\"%s\":null", comma, bench_peers[i].name);
-			continue;
-		}
-		fprintf(text, " %9.2f %5.2fx", results[i].median,
-			results[i].median / results[0].median);
-		fprintf(json, "%s\"%s\":%.3f", comma, bench_peers[i].name, results[i].median);
-	}
-	fprintf(text, "\n");
-	fprintf(json, "}}");
-	fflush(text);
+	if (row->layout->bytes)
+		needed = (uint64_t)1 << 30;
+	bench_available_memory(&available);
+	/* the object from before goes first, or is gone on with */
+	if (available + held >= needed)
+		return true;
+	snprintf(row->left_out, sizeof(row->left_out), "it takes %llu MiB of memory, %llu are free",
+		 (unsigned long long)(needed >> 20),
+		 (unsigned long long)((available + held) >> 20));
+	return false;
 }
 
-static void print_head(FILE *text, uint64_t bytes, unsigned rounds)
+static int measure(struct bench_row *row, struct bench_object *o, unsigned rounds)
 {
-	fprintf(text,
-		"ns a page, and the ratio to a plain mincore loop; median of %u rounds, objects of "
-		"%llu MiB unless named otherwise\n%-17s",
-		rounds, (unsigned long long)(bytes >> 20), "layout");
-	for (size_t i = 0; i < n_bench_peers; i++)
-		fprintf(text, " %16s", bench_peers[i].name);
-	fprintf(text, "\n");
+	double start = bench_now_ms();
+	int r = bench_map_in_core(o);
+
+	row->pages = o->pages;
+	row->wanted = o->in_core;
+	if (r == 0)
+		r = bench_count_in_core(o, &row->before);
+	if (r < 0)
+		return r;
+	bench_measure(o, rounds, row->results);
+	bench_walk(o, rounds, &row->walk);
+	row->growth_error = bench_peak_growth(
+		o, &bench_peers[row->results[PEER_EXACT].error ? PEER_PORTABLE : PEER_EXACT],
+		&row->growth_kib);
+	r = bench_count_in_core(o, &row->after);
+	row->measure_ms = bench_now_ms() - start;
+	return r;
 }
 
-static int run_layout(const struct bench_layout *l, uint64_t bytes, unsigned rounds, FILE *text,
-		      FILE *json)
+static int run_row(struct bench_row *row, struct bench_object *o, const struct bench_layout **built,
+		   const struct plan *plan)
+{
+	double start = bench_now_ms();
+	int r;
+
+	row->pages = row->bytes / (uint64_t)sysconf(_SC_PAGESIZE);
+	if (row->layout->needs_swap && !plan->swap) {
+		snprintf(row->left_out, sizeof(row->left_out), "there is no swap");
+		return 0;
+	}
+	if (!has_room(row, o))
+		return 0;
+	r = build(o, built, row->layout, row->bytes);
+	row->build_ms = bench_now_ms() - start;
+	if (r == 0)
+		r = measure(row, o, plan->rounds);
+	fprintf(stderr, "shmbench: %llu MiB %s: built in %.1f s, measured in %.1f s\n",
+		(unsigned long long)(row->bytes >> 20), row->layout->name, row->build_ms / 1e3,
+		row->measure_ms / 1e3);
+	return r;
+}
+
+static int run_size(struct bench_report *report, const struct plan *plan, size_t size, bool own)
 {
 	struct bench_object o = {.fd = -1};
-	struct result results[8] = {{0}};
-	int r = l->make(&o, l->bytes ? l->bytes : bytes);
+	const struct bench_layout *built = NULL;
+	int r = 0;
 
-	if (r == 0) {
-		measure(&o, rounds, results);
-		print_result(text, json, l, &o, results);
+	for (size_t i = 0; i < n_bench_layouts && r == 0; i++) {
+		const struct bench_layout *l = &bench_layouts[i];
+		struct bench_row *row;
+
+		if (!wanted(plan, l, size) || (l->bytes != 0) != own)
+			continue;
+		r = ARRAY_RESERVE(&report->rows, &report->allocated, report->n_rows);
+		if (r < 0)
+			break;
+		row = &report->rows[report->n_rows++];
+		*row = (struct bench_row){.layout = l,
+					  .bytes = own ? l->bytes : plan->mib[size] << 20};
+		r = run_row(row, &o, &built, plan);
 	}
 	bench_object_done(&o);
 	return r;
 }
 
-int main(int argc, char *argv[])
+static int run(struct bench_report *report, const struct plan *plan)
 {
-	uint64_t mib = 2048, rounds = 9;
-	FILE *text = NULL, *json = NULL;
-	bool swap = true, any = false;
 	int r = 0;
 
-	if (argc != 6 || parse_u64(argv[1], 10, &mib) < 0 || parse_u64(argv[2], 10, &rounds) < 0 ||
-	    rounds == 0 || rounds > ROUNDS_MAX) {
-		fprintf(stderr,
-			"Usage: shmbench MEBIBYTES ROUNDS swap|noswap TABLE-FILE JSON-FILE\n");
-		return 2;
+	if (!plan->layouts[0] || asked_for(plan, LIST_NAME))
+		bench_list(LIST_OBJECTS, plan->rounds, &report->list);
+	for (size_t i = 0; i < plan->n_sizes && r == 0; i++)
+		r = run_size(report, plan, i, false);
+	/* those with a size of their own */
+	return r < 0 ? r : run_size(report, plan, 0, true);
+}
+
+static int parse_plan(char *argv[], struct plan *plan)
+{
+	const char *at = argv[1], *word;
+	uint64_t rounds;
+	size_t length;
+
+	while ((length = next_word(&at, &word)) > 0) {
+		char number[24];
+
+		snprintf(number, sizeof(number), "%.*s", (int)length, word);
+		if (plan->n_sizes == SIZES_MAX || length >= sizeof(number) ||
+		    parse_u64(number, 10, &plan->mib[plan->n_sizes]) < 0 ||
+		    plan->mib[plan->n_sizes++] == 0)
+			return -EINVAL;
 	}
-	swap = strcmp(argv[3], "swap") == 0;
-	text = fopen(argv[4], "we");
-	json = fopen(argv[5], "we");
+	if (plan->n_sizes == 0 || parse_u64(argv[2], 10, &rounds) < 0 || rounds == 0 ||
+	    rounds > BENCH_ROUNDS_MAX)
+		return -EINVAL;
+	plan->rounds = (unsigned)rounds;
+	plan->layouts = argv[3];
+	plan->swap = argv[4][0] != '\0';
+	at = plan->layouts;
+	while ((length = next_word(&at, &word)) > 0) {
+		char name[24];
+
+		snprintf(name, sizeof(name), "%.*s", (int)length, word);
+		if (!bench_layout_find(name) && strcmp(name, LIST_NAME) != 0)
+			return -ENOENT;
+	}
+	return 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "Usage: shmbench SIZES-MiB ROUNDS LAYOUTS SWAP-KIND TABLE-FILE JSON-FILE\n"
+			"An empty LAYOUTS stands for all, an empty SWAP-KIND for no swap.\n"
+			"Layouts:\n  list         processes, objects: how long listing takes\n");
+	for (size_t i = 0; i < n_bench_layouts; i++)
+		fprintf(stderr, "  %-12s %s\n", bench_layouts[i].name, bench_layouts[i].help);
+	return 2;
+}
+
+int main(int argc, char *argv[])
+{
+	struct bench_report report = {0};
+	struct plan plan = {0};
+	FILE *text, *json;
+	int r;
+
+	if (argc != 7 || parse_plan(argv, &plan) < 0)
+		return usage();
+	report.rounds = plan.rounds;
+	report.swap = plan.swap ? argv[4] : "none";
+	r = run(&report, &plan);
+	if (r < 0) {
+		fprintf(stderr, "shmbench: %s\n", strerror(-r));
+		return 1;
+	}
+	text = fopen(argv[5], "we");
+	json = fopen(argv[6], "we");
 	if (!text || !json) {
-		fprintf(stderr, "shmbench: cannot write %s: %s\n", text ? argv[5] : argv[4],
+		fprintf(stderr, "shmbench: cannot write %s: %s\n", text ? argv[6] : argv[5],
 			strerror(errno));
 		return 1;
 	}
-	print_head(text, mib << 20, (unsigned)rounds);
-	fprintf(json, "[\n");
-	for (size_t i = 0; i < n_bench_layouts && r == 0; i++) {
-		if (bench_layouts[i].needs_swap && !swap)
-			continue;
-		fprintf(json, "%s", any ? ",\n" : "");
-		any = true;
-		r = run_layout(&bench_layouts[i], mib << 20, (unsigned)rounds, text, json);
-	}
-	fprintf(json, "\n]\n");
-	fclose(text);
-	fclose(json);
-	if (r < 0)
-		fprintf(stderr, "shmbench: %s\n", strerror(-r));
-	return r < 0;
+	bench_report_text(&report, text);
+	bench_report_json(&report, json);
+	free(report.rows);
+	return fclose(text) != 0 || fclose(json) != 0;
 }

@@ -315,7 +315,7 @@ static int print_stream(void *context)
 static const char stream_text[] =
 	"{\"object\":\"00:00:0\",\"kind\":\"memfd\",\"name\":\"a[b\\\\x0a\",\"deleted\":false,"
 	"\"size\":12289,\"pageSize\":4096,\"swappable\":true,\"range\":{\"first\":0,\"count\":4},"
-	"\"probe\":\"portable\",\"interfaces\":[\"seek\",\"cachestat\"],\"stable\":false,"
+	"\"probe\":\"portable\",\"interfaces\":[\"seek\",\"cachestat\"],\"noWalk\":null,\"stable\":false,"
 	"\"movedPages\":1,\"incomplete\":true,\"reasons\":["
 	"\"some swapped pages were poisoned by a failed swap-in, not known which\"],"
 	"\"counts\":{\"hole\":0,\"allocated\":0,\"present\":1,\"swap_cache\":0,\"swapped\":1,"
