@@ -129,9 +129,11 @@ static enum swap_way choose_way(const struct swap_slots *s)
 
 int swap_slots_refresh(struct swap_slots *s)
 {
-	int r;
+	int r = 0;
 
-	if (s->swap_info)
+	if (s->avoid_swap_info)
+		s->swap_info = 0;
+	else if (s->swap_info)
 		r = read_types(s, s->swap_info);
 	else
 		r = find_swap_info(s);
