@@ -141,12 +141,31 @@ static void swap_region(struct race *r, uint64_t first)
 	page_out(r, first, REGION);
 }
 
+/*
+ * Only folios that fit into what is marked are made: where all of a region is, of 512 pages; where
+ * some is missing, of 64; of 16 and 4 where there are but strips.
+ */
+static void mark_region(struct race *r, uint64_t first)
+{
+	uint64_t variant = first / REGION / REGION_KINDS % 3, step = REGION, count = REGION;
+
+	if (region_kind(first) == REGION_SWAPPED && variant == 1) {
+		count = REGION - 64;
+	} else if (region_kind(first) == REGION_SWAPPED && variant == 2) {
+		step = 32;
+		count = 20;
+	}
+	for (uint64_t page = first; page < first + REGION; page += step)
+		if (madvise(address(r, page), count * r->page_size, MADV_HUGEPAGE) < 0)
+			return;
+}
+
 static void make_large_regions(struct race *r)
 {
 	for (uint64_t first = 0; first < r->pages; first += REGION) {
 		if (region_kind(first) < REGION_COLLAPSE)
 			continue;
-		madvise(address(r, first), REGION * r->page_size, MADV_HUGEPAGE);
+		mark_region(r, first);
 		if (region_kind(first) == REGION_COLLAPSE)
 			collapse_region(r, first);
 		else
