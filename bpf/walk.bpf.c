@@ -9,6 +9,7 @@
  * entry is never older than the head that it points to.
  */
 
+#include "entry.h"
 #include "kernel.bpf.h"
 #include "walk.h"
 
@@ -17,6 +18,8 @@
 
 /* Nodes whose lines are fetched together. */
 #define TOUCH_NODES 8
+/* Of shmem: 2 MiB in pages of 4 KiB, 512 MiB in pages of 64 KiB. */
+#define FOLIO_PAGES_MAX 8192
 
 #define NODE_PAGES ((__u64)1 << (2 * XA_CHUNK_SHIFT)) /* below a node of shift 6 */
 
@@ -30,7 +33,7 @@ struct {
 	__u64 end;
 	__u64 n;
 	__u64 limit;
-	__u64 fallocend;
+	__u64 allocated_end; /* no page from here on was made by fallocate */
 	__u64 parent_first;
 	__u64 parent[WALK_NODE_PAGES]; /* the slots of the node of shift 6 */
 } walk;
@@ -111,7 +114,7 @@ static __always_inline int copy_leaf(__u64 word, __u64 first)
 	r->not_uptodate = 0;
 	if (copy_slots(r, leaf.node) < 0)
 		return -1;
-	if (first < walk.fallocend)
+	if (first < walk.allocated_end)
 		bpf_loop(WALK_NODE_PAGES, look_at_flags, &leaf, 0);
 	walk.n++;
 	return 0;
@@ -140,26 +143,74 @@ static __always_inline void touch_nodes(__u64 k)
 	}
 }
 
-/* An entry that covers 1 << shift pages (and, with its siblings, more). */
-static __always_inline int copy_large(__u64 word, __u64 first, __u32 shift, __u64 head_first)
+/*
+ * A split puts the head's word into every piece before each gets its own. A piece lies in the other
+ * half of something that begins with the head; so the head's place is the piece's without some of
+ * the lower bits. (Poison is the same word everywhere.)
+ */
+static __always_inline bool_t is_piece(__u64 word, __u64 k)
 {
+	if (!(word & 1) || word >> (ENTRY_TYPE_SHIFT + 1) >= ENTRY_TYPE_SPECIAL)
+		return 0;
+	for (int bits = 1; bits <= XA_CHUNK_SHIFT; bits++) {
+		__u64 head = k >> bits << bits;
+
+		if (head != k && walk.parent[MASKED(head, XA_CHUNK_MASK)] == word)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * The pages from first on, which are 1 << shift of a larger entry: that at slot k of the node whose
+ * slots were copied to walk.parent, or at the slot that k is a sibling of. Its first slot was read
+ * before the siblings: it counts if it is the same after them, and after the flags.
+ */
+static __always_inline int copy_large(struct xa_node *node, __u64 k, __u64 first, __u32 shift)
+{
+	__u64 head = k, word = walk.parent[MASKED(k, XA_CHUNK_MASK)], again = 0;
 	struct walk_record *r = next_record();
 
 	if (!r)
 		return -1;
+	if (is_sibling(word)) {
+		head = word >> 2 & XA_CHUNK_MASK;
+		word = walk.parent[MASKED(head, XA_CHUNK_MASK)];
+	}
 	r->first = first;
 	r->shift = shift;
-	r->slots[0] = is_internal(word) ? WALK_RETRY_WORD : word;
-	r->slots[1] = head_first;
-	r->not_uptodate = first < walk.fallocend && never_written(word);
+	r->slots[1] = first - ((k - head) << shift);
+	r->not_uptodate = r->slots[1] < walk.allocated_end && never_written(word);
+	bpf_probe_read_kernel(&again, sizeof(again), &node->slots[head]);
+	if (!word || is_internal(word) || head > k || again != word || is_piece(word, head))
+		word = WALK_RETRY_WORD;
+	r->slots[0] = word;
 	walk.n++;
 	return 0;
 }
 
+/* Page 0 alone: then there is no node, and the entry is in the root. */
+static __always_inline void copy_root(struct address_space *mapping, __u64 word)
+{
+	struct walk_record *r = next_record();
+
+	if (!r)
+		return;
+	r->first = 0;
+	r->shift = 0;
+	__builtin_memset(r->slots, 0, sizeof(r->slots));
+	r->not_uptodate = walk.allocated_end > 0 && never_written(word);
+	r->slots[0] = word;
+	if ((__u64)BPF_CORE_READ(mapping, i_pages.xa_head) != word)
+		r->slots[0] = WALK_RETRY_WORD;
+	walk.n++;
+}
+
 static long copy_child(__u32 i, void *context)
 {
-	__u64 k = MASKED(i, XA_CHUNK_MASK), head = k, word = walk.parent[k];
+	__u64 k = MASKED(i, XA_CHUNK_MASK), word = walk.parent[k];
 	__u64 first = walk.parent_first + (k << XA_CHUNK_SHIFT);
+	struct xa_node **parent = context;
 
 	if (k % TOUCH_NODES == 0 && bpf_rdonly_cast)
 		touch_nodes(k);
@@ -167,12 +218,7 @@ static long copy_child(__u32 i, void *context)
 		return 0;
 	if (is_node(word))
 		return copy_leaf(word, first) < 0;
-	if (is_sibling(word)) {
-		head = MASKED(word >> 2, XA_CHUNK_MASK);
-		word = walk.parent[head];
-	}
-	return copy_large(word, first, XA_CHUNK_SHIFT,
-			  walk.parent_first + (head << XA_CHUNK_SHIFT)) < 0;
+	return copy_large(*parent, k, first, XA_CHUNK_SHIFT) < 0;
 }
 
 /* A node of shift 6: all that is below it. */
@@ -181,25 +227,20 @@ static __always_inline long copy_parent(struct xa_node *node)
 	walk.parent_first = walk.next & ~(NODE_PAGES - 1);
 	if (bpf_probe_read_kernel(walk.parent, sizeof(walk.parent), node->slots) < 0)
 		return 1;
-	bpf_loop(WALK_NODE_PAGES, copy_child, NULL, 0);
+	bpf_loop(WALK_NODE_PAGES, copy_child, &node, 0);
 	walk.next = walk.parent_first + NODE_PAGES;
 	return 0;
 }
 
-/* The entry at slot k of a node of this shift, higher up in the tree than shift 6. */
-static __always_inline long copy_high(struct xa_node *node, __u64 word, __u32 shift)
+/* The entry in a node of this shift, higher up in the tree than shift 6. */
+static __always_inline long copy_high(struct xa_node *node, __u32 shift)
 {
-	__u64 k = walk.next >> shift & XA_CHUNK_MASK, size = (__u64)1 << shift;
-	__u64 first = walk.next & ~(size - 1), head = k;
+	__u64 first = walk.next >> shift << shift;
 
-	if (is_sibling(word)) {
-		head = word >> 2 & XA_CHUNK_MASK;
-		if (bpf_probe_read_kernel(&word, sizeof(word), &node->slots[head]) < 0)
-			return 1;
-	}
-	if (copy_large(word, first, shift, first - ((k - head) << shift)) < 0)
+	if (bpf_probe_read_kernel(walk.parent, sizeof(walk.parent), node->slots) < 0 ||
+	    copy_large(node, walk.next >> shift & XA_CHUNK_MASK, first, shift) < 0)
 		return 1;
-	walk.next = first + size;
+	walk.next = first + ((__u64)1 << shift);
 	return 0;
 }
 
@@ -215,9 +256,8 @@ static long descend(__u32 i, void *context)
 		return 1;
 	word = (__u64)BPF_CORE_READ(mapping, i_pages.xa_head);
 	if (!is_node(word)) {
-		/* At most one page, number 0. */
 		if (word && walk.next == 0)
-			copy_large(word, 0, 0, 0);
+			copy_root(mapping, word);
 		walk.next = walk.end;
 		return 1;
 	}
@@ -243,7 +283,7 @@ static long descend(__u32 i, void *context)
 			return 0;
 		}
 		if (!is_node(word))
-			return copy_high(node, word, shift);
+			return copy_high(node, shift);
 		node = to_node(word);
 		shift -= XA_CHUNK_SHIFT;
 	}
@@ -279,6 +319,16 @@ static __always_inline struct address_space *mapping_of(__u64 fd)
 	return BPF_CORE_READ(file, f_inode, i_mapping);
 }
 
+/*
+ * fallocend is the end of what fallocate was asked for, which the last folio that it made may
+ * exceed. (If what was asked for is punched out, but not the rest, fallocend goes back further than
+ * what is left: such a rest passes for written.)
+ */
+static __always_inline __u64 allocated_end(__u64 fallocend)
+{
+	return fallocend ? (fallocend / FOLIO_PAGES_MAX + 1) * FOLIO_PAGES_MAX : 0;
+}
+
 SEC("raw_tp")
 int walk_chunk(struct walk_args *args)
 {
@@ -292,7 +342,7 @@ int walk_chunk(struct walk_args *args)
 	walk.limit = args->records;
 	walk.n = 0;
 	read_facts(walk.mapping, &result.before);
-	walk.fallocend = result.before.fallocend;
+	walk.allocated_end = allocated_end(result.before.fallocend);
 	bpf_loop(DESCENTS_MAX, descend, NULL, 0);
 	read_facts(walk.mapping, &result.after);
 	result.next = walk.next;

@@ -11,18 +11,21 @@ static uint64_t spread(uint64_t head, uint64_t run)
 	return run & ~(run + start);
 }
 
-/* A sibling comes right after its head or another sibling of that head: all else is a change. */
+/*
+ * A sibling comes right after its head or another sibling of that head: all else is a change, and
+ * so is what follows on it.
+ */
 static uint64_t find_odd(const uint64_t words[WORDS], uint64_t internal)
 {
 	uint64_t odd = 0;
 
 	for (uint64_t left = internal; left; left &= left - 1) {
 		unsigned k = (unsigned)__builtin_ctzll(left);
-		bool follows = k > 0 && (words[k - 1] == words[k] ||
-					 (word_to_sibling(words[k]) == k - 1 &&
-					  !(internal >> (k - 1) & 1) && words[k - 1] != 0));
+		bool after_sibling = k > 0 && words[k - 1] == words[k] && !(odd >> (k - 1) & 1);
+		bool after_head = k > 0 && word_to_sibling(words[k]) == k - 1 &&
+				  !(internal >> (k - 1) & 1) && words[k - 1] != 0;
 
-		if (!word_is_sibling(words[k]) || !follows)
+		if (!word_is_sibling(words[k]) || !(after_sibling || after_head))
 			odd |= UINT64_C(1) << k;
 	}
 	return odd;
@@ -67,6 +70,24 @@ void node_sort_large(uint64_t word, uint64_t before, bool never_written, struct 
 	}
 }
 
+/*
+ * A split puts the head's word into every piece before each gets its own. A piece lies in the other
+ * half of something that begins with the head; so the head's place is the piece's without some of
+ * the lower bits. Returns both. (Poison is the same word everywhere.)
+ */
+static uint64_t find_twin(const uint64_t words[WORDS], unsigned k)
+{
+	if (entry_type(word_to_entry(words[k])) >= ENTRY_TYPE_SPECIAL)
+		return 0;
+	for (unsigned left = k; left; left &= left - 1) {
+		unsigned head = left & (left - 1);
+
+		if (words[head] == words[k])
+			return UINT64_C(1) << k | UINT64_C(1) << head;
+	}
+	return 0;
+}
+
 void node_entries(const uint64_t words[WORDS], struct node *node, uint64_t entries[WORDS])
 {
 	uint64_t splitting = 0;
@@ -74,15 +95,16 @@ void node_entries(const uint64_t words[WORDS], struct node *node, uint64_t entri
 	for (uint64_t left = node->entry; left; left &= left - 1) {
 		unsigned k = (unsigned)__builtin_ctzll(left), head = k;
 
-		if (word_is_sibling(words[k]))
+		if (node->sibling >> k & 1)
 			head = word_to_sibling(words[k]);
+		else
+			splitting |= find_twin(words, k);
 		entries[k] = word_to_entry(words[head]) + (k - head);
-		/* A split puts the head's entry into every piece before each gets its own. */
-		if (k > 0 && node->entry >> (k - 1) & 1 && entries[k - 1] == entries[k])
-			splitting |= UINT64_C(3) << (k - 1);
 	}
+	splitting |= spread(splitting, node->sibling);
 	node->retry |= splitting;
 	node->entry &= ~splitting;
+	node->sibling &= ~splitting;
 }
 
 void node_entries_large(uint64_t word, uint64_t before, uint64_t entries[WORDS])

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bpf/entry.h"
+
 #define WORDS 64
 
 /* Bit k is about word k. */
@@ -30,7 +32,6 @@ void words_sort_generic(const uint64_t words[WORDS], struct word_masks *ret);
 void words_sort_avx2(const uint64_t words[WORDS], struct word_masks *ret);
 
 /* A swap entry, as the kernel packs it into a value. */
-#define ENTRY_TYPE_SHIFT 58
 #define ENTRY_OFFSET_MASK (((uint64_t)1 << ENTRY_TYPE_SHIFT) - 1)
 
 static inline uint64_t word_to_entry(uint64_t word)

@@ -8,12 +8,6 @@
 #include "probe/walker-inside.h"
 #include "util/util.h"
 
-/*
- * Special types, poison among them, take the numbers from 23 on at most; a swap gets one of those
- * only where the kernel was built without them, and there are more than 23 swaps.
- */
-#define SWAP_TYPE_SPECIAL 23
-
 #define SWAP_HAS_CACHE 0x40                /* in swap_map */
 #define SWAP_TABLE_BAD (~UINT64_C(0) << 3) /* in a swap table */
 
@@ -102,9 +96,11 @@ static enum swap_way choose_way(const struct swap_slots *s)
 
 int swap_slots_refresh(struct swap_slots *s)
 {
-	int r;
+	int r = 0;
 
-	if (s->swap_info)
+	if (s->avoid_swap_info)
+		s->swap_info = 0;
+	else if (s->swap_info)
 		r = read_types(s, s->swap_info);
 	else
 		r = find_swap_info(s);
@@ -120,13 +116,13 @@ bool swap_slots_is_slot(const struct swap_slots *s, uint64_t entry)
 	const struct swap_type *t = &s->types[type];
 
 	if (!s->swap_info)
-		return type < SWAP_TYPE_SPECIAL;
+		return type < ENTRY_TYPE_SPECIAL;
 	return t->address && (t->flags & SWAP_FLAG_USED) && entry_offset(entry) < t->max;
 }
 
 bool swap_slots_is_poison(const struct swap_slots *s, uint64_t entry)
 {
-	return entry_type(entry) >= SWAP_TYPE_SPECIAL && !swap_slots_is_slot(s, entry);
+	return entry_type(entry) >= ENTRY_TYPE_SPECIAL && !swap_slots_is_slot(s, entry);
 }
 
 static size_t unit_size(const struct swap_slots *s)

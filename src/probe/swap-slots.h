@@ -28,6 +28,7 @@ struct swap_slots {
 	uint64_t swap_info;   /* addresses; 0: not found */
 	uint64_t zswap_trees; /* likewise */
 	bool avoid_map;       /* for tests: read the tables where there are both */
+	bool avoid_swap_info; /* for tests: as if it could not be found */
 	struct swap_type types[SWAP_TYPES];
 };
 

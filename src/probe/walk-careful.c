@@ -227,6 +227,15 @@ static void merge_block(struct careful *c, const struct walk_block *old, struct 
 	b->node.entry &= ~b->node.retry;
 }
 
+/* Blocks that were emptied in between: those of the old look before this page. Returns the next. */
+static size_t skip_emptied(struct careful *c, const struct look *old, size_t i, uint64_t end)
+{
+	for (; i < old->n_blocks && old->blocks[i].first < end; i++)
+		c->range->moved += (uint64_t)__builtin_popcountll(old->blocks[i].node.folio |
+								  old->blocks[i].node.entry);
+	return i;
+}
+
 static void merge_looks(struct careful *c, const struct look *old, struct look *look)
 {
 	size_t i = 0;
@@ -234,15 +243,13 @@ static void merge_looks(struct careful *c, const struct look *old, struct look *
 	for (size_t k = 0; k < look->n_blocks; k++) {
 		struct walk_block *b = &look->blocks[k], nothing = {.first = b->first};
 
-		/* Blocks that were emptied in between. */
-		for (; i < old->n_blocks && old->blocks[i].first < b->first; i++)
-			c->range->moved += (uint64_t)__builtin_popcountll(
-				old->blocks[i].node.folio | old->blocks[i].node.entry);
+		i = skip_emptied(c, old, i, b->first);
 		if (i < old->n_blocks && old->blocks[i].first == b->first)
 			merge_block(c, &old->blocks[i++], b);
 		else
 			merge_block(c, &nothing, b);
 	}
+	skip_emptied(c, old, i, look->end);
 }
 
 /*

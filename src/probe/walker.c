@@ -3,9 +3,9 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "probe/try.h"
 #include "probe/walker-inside.h"
 #include "probe/walker.h"
 #include "util/util.h"
@@ -130,17 +130,12 @@ enum {
 	TRY_PAGES = 6000,
 };
 
-static int try_object_create(void)
+static int make_try_object(uint64_t page_size)
 {
-	off_t page_size = sysconf(_SC_PAGESIZE);
-	int fd = memfd_create("shmstate-try", MFD_CLOEXEC);
+	static const uint64_t written[] = {TRY_WRITTEN, TRY_FAR};
+	int fd = try_object_create(page_size, TRY_PAGES, written, ARRAY_SIZE(written));
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, TRY_PAGES * page_size) < 0 ||
-	    fallocate(fd, 0, TRY_ALLOCATED * page_size, page_size) < 0 ||
-	    pwrite(fd, "x", 1, TRY_WRITTEN * page_size) != 1 ||
-	    pwrite(fd, "x", 1, TRY_FAR * page_size) != 1) {
+	if (fd >= 0 && fallocate(fd, 0, (off_t)(TRY_ALLOCATED * page_size), (off_t)page_size) < 0) {
 		int r = -errno;
 
 		close(fd);
@@ -181,7 +176,8 @@ static bool is_as_made(const struct walker_chunk *c, uint64_t page_size)
 static int walker_try(struct walker *w)
 {
 	struct walk_args args = {.end = TRY_PAGES, .records = WALK_RECORDS};
-	_cleanup_close_ int fd = try_object_create();
+	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	_cleanup_close_ int fd = make_try_object(page_size);
 	struct walker_chunk chunk;
 	int r;
 
@@ -191,7 +187,7 @@ static int walker_try(struct walker *w)
 	r = read_chunk(w, &args, &chunk);
 	if (r < 0)
 		return r;
-	if (!is_as_made(&chunk, (uint64_t)sysconf(_SC_PAGESIZE)))
+	if (!is_as_made(&chunk, page_size))
 		return -EOPNOTSUPP;
 	w->a_ops = chunk.before.a_ops;
 	w->stats = (struct walker_stats){0};
