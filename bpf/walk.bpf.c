@@ -20,6 +20,8 @@
 /* Descents in one chunk, of an object that is nearly empty. */
 #define DESCENTS_MAX 2048
 
+/* Nodes whose lines are fetched together. */
+#define TOUCH_NODES 8
 /* Of shmem: 2 MiB in pages of 4 KiB, 512 MiB in pages of 64 KiB. */
 #define FOLIO_PAGES_MAX 8192
 
@@ -109,6 +111,16 @@ static long look_at_flags(__u32 i, void *context)
 	return 0;
 }
 
+static __always_inline int copy_slots(struct walk_record *r, struct xa_node *node)
+{
+	if (!bpf_rdonly_cast)
+		return bpf_probe_read_kernel(r->slots, sizeof(r->slots), node->slots);
+	node = xa_node_readable(node);
+	_Pragma("unroll") for (int k = 0; k < WALK_NODE_PAGES; k++) r->slots[k] =
+		(__u64)node->slots[k];
+	return 0;
+}
+
 static __always_inline int copy_leaf(__u64 word, __u64 first)
 {
 	struct walk_record *r = next_record();
@@ -119,11 +131,35 @@ static __always_inline int copy_leaf(__u64 word, __u64 first)
 	r->first = first;
 	r->shift = 0;
 	r->not_uptodate = 0;
-	bpf_probe_read_kernel(r->slots, sizeof(r->slots), leaf.node->slots);
+	if (copy_slots(r, leaf.node) < 0)
+		return -1;
 	if (first < walk.allocated_end)
 		bpf_loop(WALK_NODE_PAGES, look_at_flags, &leaf, 0);
 	walk.n++;
 	return 0;
+}
+
+/*
+ * Nodes are scattered in memory, so each is a handful of cache misses, one after the other. A word
+ * of each of their lines, of several nodes together, makes them happen at the same time.
+ */
+static __always_inline void touch_nodes(__u64 k)
+{
+	_Pragma("unroll") for (__u64 i = 0; i < TOUCH_NODES; i++)
+	{
+		__u64 word = walk.parent[MASKED(k + i, XA_CHUNK_MASK)];
+		struct xa_node *node;
+
+		if (!is_node(word))
+			continue;
+		node = xa_node_readable(to_node(word));
+		_Pragma("unroll") for (__u64 line = 0; line < WALK_NODE_PAGES; line += 8)
+		{
+			__u64 slot = (__u64)node->slots[line];
+
+			asm volatile("" ::"r"(slot)); /* or it would not be read */
+		}
+	}
 }
 
 /*
@@ -195,6 +231,8 @@ static long copy_child(__u32 i, void *context)
 	__u64 first = walk.parent_first + (k << XA_CHUNK_SHIFT);
 	struct xa_node **parent = context;
 
+	if (k % TOUCH_NODES == 0 && bpf_rdonly_cast)
+		touch_nodes(k);
 	if (!word || first + WALK_NODE_PAGES <= walk.next || first >= walk.end)
 		return 0;
 	if (is_node(word))

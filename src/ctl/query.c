@@ -33,6 +33,7 @@ static int report_discovery(const struct selector *s, int error)
 int query_open(struct query *q, const struct options *o, bool all_processes)
 {
 	const struct selector *s = &o->selector;
+	struct discover_options how = {.way = DISCOVER_AUTO};
 	int r = kcaps_probe(&q->caps);
 
 	if (r < 0)
@@ -41,7 +42,10 @@ int query_open(struct query *q, const struct options *o, bool all_processes)
 	if (r < 0)
 		return failed("--probe=%s: %s", probe_choice_to_string(o->probe),
 			      text_walker_error(r));
-	r = selector_discover(s, &q->caps, all_processes, &q->discovery);
+	/* The portable way is without BPF altogether. */
+	if (o->probe == PROBE_PORTABLE)
+		how.way = DISCOVER_PROC;
+	r = selector_discover(s, &how, &q->caps, all_processes, &q->discovery);
 	if (r < 0)
 		return report_discovery(s, r);
 	q->n_objects = selector_match(s, &q->discovery, &q->objects);

@@ -54,8 +54,8 @@ static bool process_exists(pid_t pid)
 	return access(path, F_OK) == 0;
 }
 
-int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
-		      struct discovery *ret)
+int selector_discover(const struct selector *s, const struct discover_options *options,
+		      const struct kcaps *caps, bool all_processes, struct discovery *ret)
 {
 	struct discovery d;
 	struct object *o;
@@ -65,7 +65,7 @@ int selector_discover(const struct selector *s, const struct kcaps *caps, bool a
 		return -ENODATA;
 	if (s->pid > 0 && !process_exists(s->pid))
 		return -ESRCH;
-	r = discover(caps, "/proc", all_processes ? 0 : s->pid, &d);
+	r = discover_with(options, caps, "/proc", all_processes ? 0 : s->pid, &d);
 	if (r < 0)
 		return r;
 	if (s->path) {

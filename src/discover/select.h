@@ -27,8 +27,8 @@ bool selector_is_empty(const struct selector *s);
  * Returns 0, -ENOENT/-EACCES/... (the path cannot be looked at), -ENOTTY (the path is not shared
  * memory), -ESRCH (no such process), -ENODATA (/proc is not mounted), or another negative errno.
  */
-int selector_discover(const struct selector *s, const struct kcaps *caps, bool all_processes,
-		      struct discovery *ret);
+int selector_discover(const struct selector *s, const struct discover_options *options,
+		      const struct kcaps *caps, bool all_processes, struct discovery *ret);
 
 /*
  * The objects that match, in order of discovery; the caller frees *ret, the discovery owns the

@@ -15,6 +15,7 @@
 #include "probe/pagemap.h"
 #include "probe/seek.h"
 #include "probe/smaps.h"
+#include "probe/try.h"
 #include "util/util.h"
 
 /* The object to try on: page 0 is written, page 1 is a hole. */
@@ -59,19 +60,6 @@ const char *kcap_purpose(enum kcap cap)
 const char *kcap_without(enum kcap cap)
 {
 	return descriptions[cap].without;
-}
-
-static int try_object_create(uint64_t page_size)
-{
-	int fd = memfd_create("shmstate-try", MFD_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)(TRY_PAGES * page_size)) < 0 || pwrite(fd, "x", 1, 0) != 1) {
-		close(fd);
-		return -EIO;
-	}
-	return fd;
 }
 
 static int try_seek(int fd, uint64_t page_size)
@@ -143,7 +131,7 @@ static int try_map_files(int fd, uint64_t page_size)
 int kcaps_probe(struct kcaps *ret)
 {
 	struct kcaps caps = {.page_size = (uint64_t)sysconf(_SC_PAGESIZE)};
-	_cleanup_close_ int fd = try_object_create(caps.page_size);
+	_cleanup_close_ int fd = try_object_create(caps.page_size, TRY_PAGES, &(uint64_t){0}, 1);
 	struct account account;
 	uint64_t swapped;
 	uint32_t generation;

@@ -52,7 +52,7 @@ void prober_tell(struct prober *p, struct kcaps *caps)
 
 int probe(struct prober *p, const struct probe_request *request, struct snapshot *ret)
 {
-	int r;
+	int r, walk_error = p->walker_error;
 
 	switch (p->choice) {
 	case PROBE_WALK:
@@ -64,10 +64,13 @@ int probe(struct prober *p, const struct probe_request *request, struct snapshot
 	case PROBE_AUTO:
 		break;
 	}
-	if (p->walker)
-		return probe_walk(p, request, ret);
+	if (p->walker) {
+		walk_error = probe_walk(p, request, ret);
+		if (walk_error != -EOPNOTSUPP)
+			return walk_error;
+	}
 	r = probe_portable(request, ret);
 	if (r >= 0)
-		ret->walk_error = p->walker_error;
+		ret->walk_error = walk_error;
 	return r;
 }

@@ -3,16 +3,16 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "probe/try.h"
 #include "probe/walker-inside.h"
 #include "probe/walker.h"
 #include "util/util.h"
 
 #include "bpf/exact.skel.h"
 
-/* A chunk that took longer makes the next ones smaller: preemption is off meanwhile. */
+/* Preemption is off in a chunk: one that took longer makes the next one smaller. */
 #define CHUNK_NS_MAX UINT64_C(500000)
 
 struct walker {
@@ -76,8 +76,11 @@ static int read_chunk(struct walker *w, const struct walk_args *args, struct wal
 	w->stats.chunks++;
 	w->stats.total_ns += result->ns;
 	w->stats.max_ns = MAX(w->stats.max_ns, result->ns);
+	/* It may have been the hypervisor: let it grow again. */
 	if (result->ns > CHUNK_NS_MAX)
 		w->records = MAX(w->records / 2, (uint64_t)WALK_NODE_PAGES);
+	else if (result->ns < CHUNK_NS_MAX / 4)
+		w->records = MIN(w->records * 2, (uint64_t)WALK_RECORDS);
 	*ret = (struct walker_chunk){
 		.records = w->programs->bss->records,
 		.n_records = result->n_records,
@@ -120,17 +123,12 @@ enum {
 	TRY_PAGES = 6000,
 };
 
-static int try_object_create(void)
+static int make_try_object(uint64_t page_size)
 {
-	off_t page_size = sysconf(_SC_PAGESIZE);
-	int fd = memfd_create("shmstate-try", MFD_CLOEXEC);
+	static const uint64_t written[] = {TRY_WRITTEN, TRY_FAR};
+	int fd = try_object_create(page_size, TRY_PAGES, written, ARRAY_SIZE(written));
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, TRY_PAGES * page_size) < 0 ||
-	    fallocate(fd, 0, TRY_ALLOCATED * page_size, page_size) < 0 ||
-	    pwrite(fd, "x", 1, TRY_WRITTEN * page_size) != 1 ||
-	    pwrite(fd, "x", 1, TRY_FAR * page_size) != 1) {
+	if (fd >= 0 && fallocate(fd, 0, (off_t)(TRY_ALLOCATED * page_size), (off_t)page_size) < 0) {
 		int r = -errno;
 
 		close(fd);
@@ -171,7 +169,8 @@ static bool is_as_made(const struct walker_chunk *c, uint64_t page_size)
 static int walker_try(struct walker *w)
 {
 	struct walk_args args = {.end = TRY_PAGES, .records = WALK_RECORDS};
-	_cleanup_close_ int fd = try_object_create();
+	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	_cleanup_close_ int fd = make_try_object(page_size);
 	struct walker_chunk chunk;
 	int r;
 
@@ -181,7 +180,7 @@ static int walker_try(struct walker *w)
 	r = read_chunk(w, &args, &chunk);
 	if (r < 0)
 		return r;
-	if (!is_as_made(&chunk, (uint64_t)sysconf(_SC_PAGESIZE)))
+	if (!is_as_made(&chunk, page_size))
 		return -EOPNOTSUPP;
 	w->a_ops = chunk.before.a_ops;
 	w->stats = (struct walker_stats){0};

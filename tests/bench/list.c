@@ -94,10 +94,13 @@ static int run_list(void)
 	return bench_run_command(argv, EXIT_INCOMPLETE);
 }
 
-/* The option that keeps list from asking the kernel in one go goes here. */
-static int run_list_by_proc(void)
+/* Without BPF: /proc of every process, and the portable probe. */
+static int run_list_portable(void)
 {
-	return -ENOSYS;
+	char *const argv[] = {(char *)bench_shmstatectl(), (char *)"list",
+			      (char *)"--probe=portable", NULL};
+
+	return bench_run_command(argv, EXIT_INCOMPLETE);
 }
 
 static int run_lsfd(void)
@@ -119,7 +122,7 @@ static const struct {
 	int (*run)(void);
 } listers[BENCH_LISTERS] = {
 	{"list", run_list},
-	{"list by /proc", run_list_by_proc},
+	{"list --probe=portable", run_list_portable},
 	{"lsfd", run_lsfd},
 	{"lsfd -Q memfd", run_lsfd_filter},
 };

@@ -29,6 +29,19 @@ static enum page_state plan_half_cache(uint64_t page, uint64_t pages)
 	return page & 1 ? STATE_SWAP_CACHE : STATE_SWAPPED;
 }
 
+/* So few that nr_swapcached, which each CPU adds to in lots, may still say 0. */
+static enum page_state plan_few_cache(uint64_t page, uint64_t pages)
+{
+	(void)pages;
+	return page < 8 ? STATE_SWAP_CACHE : STATE_PRESENT;
+}
+
+static void make_few(struct factory *f)
+{
+	object_create(f, KIND_MEMFD, f->pages * f->page_size);
+	build(f, plan_few_cache);
+}
+
 static void make_paged_out(struct factory *f)
 {
 	object_create(f, KIND_MEMFD, f->pages * f->page_size);
@@ -113,6 +126,7 @@ static void make_readahead(struct factory *f)
 const struct scenario cache_scenarios[] = {
 	{"swap-cache", "paged out to a disk and still in the swap cache", NEEDS_ASYNC, 0,
 	 make_paged_out},
+	{"swap-cache-few", "eight pages in the swap cache", NEEDS_ASYNC, 0, make_few},
 	{"swap-cache-half", "every second page in the swap cache", NEEDS_ASYNC, 0, make_half},
 	{"swap-cache-touched", "the same, some pages taken back", NEEDS_ASYNC, 0, make_back_in},
 	{"readahead", "neighbours of touched pages, read ahead", NEEDS_ASYNC, 0, make_readahead},

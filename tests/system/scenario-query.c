@@ -22,7 +22,8 @@ static void ask(struct run *run, struct output *ret, const char *words, const ch
 	char text[512], *argv[MAX_ARGUMENTS + 1], *save = NULL, *word;
 	size_t count = 0;
 
-	snprintf(text, sizeof(text), "%s", words);
+	snprintf(text, sizeof(text), "%s%s%s", words, run->probe ? " --probe=" : "",
+		 run->probe ? run->probe : "");
 	argv[count++] = (char *)run->setup->ctl;
 	for (word = strtok_r(text, " ", &save); word && count < MAX_ARGUMENTS - 1;
 	     word = strtok_r(NULL, " ", &save))
@@ -310,10 +311,13 @@ static void ask_by_all(struct run *run, const char *ready, char *ret_selector, s
 		ask_ambiguous(run, "dump --name=shmfactory");
 }
 
-void query_all(struct run *run)
+static void query_probe(struct run *run, const char *probe)
 {
 	const char *ready = run->ready;
 	char selector[128] = "";
+
+	run->probe = probe;
+	run->exact = strcmp(probe, "portable") != 0;
 
 	ask_by_all(run, ready, selector, sizeof(selector));
 	ask_bitmap(run, selector, "swapped,swap_cache", STATE_SWAPPED | STATE_SWAP_CACHE);
@@ -323,6 +327,29 @@ void query_all(struct run *run)
 	ask_texts(run, selector, ready);
 	if (field_number(ready, "address", 0))
 		ask_pagemap(run, ready);
+}
+
+/* Both probes together: what they do not agree about, unexplained, is an error of one of them. */
+static void ask_to_verify(struct run *run)
+{
+	char words[256];
+
+	run->probe = "verify";
+	run->exact = true;
+	snprintf(words, sizeof(words), "dump %s --format=csv", run->id);
+	if (field_number(run->ready, "byid", 1))
+		ask_csv(run, words, NULL);
+}
+
+void query_all(struct run *run)
+{
+	query_probe(run, "portable");
+	if (run->setup->walk) {
+		query_probe(run, "walk");
+		ask_to_verify(run);
+	}
+	run->probe = NULL;
+	run->exact = false;
 }
 
 /* Kinds that are listed as what they are, and of whose pages nothing is claimed. */

@@ -107,7 +107,8 @@ struct setup {
 	const char *factory;
 	const char *pages;
 	char dir[64];
-	bool old_kernel; /* no cachestat: some states cannot be told apart */
+	bool old_kernel; /* no cachestat: the portable probe cannot tell some states apart */
+	bool walk;       /* the exact probe works here */
 };
 
 struct run {
@@ -124,6 +125,8 @@ struct run {
 	bool disturbed; /* the object moved by itself: the oracles do not agree with the factory */
 	long major_faults;
 	int64_t pswpin, pgmajfault;
+	const char *probe; /* that is being asked */
+	bool exact;        /* it has no excuse for "unknown" */
 	char messages[4096];
 };
 

@@ -20,12 +20,14 @@
 #include "unit.h"
 #include "util/util.h"
 
+static const struct discover_options automatic = {.way = DISCOVER_AUTO};
+
 static struct object *find_only(const struct selector *s, struct discovery *d)
 {
 	struct object **matches;
 	struct object *o;
 
-	assert_int_equal(selector_discover(s, &caps, false, d), 0);
+	assert_int_equal(selector_discover(s, &automatic, &caps, false, d), 0);
 	assert_int_equal(selector_match(s, d, &matches), 1);
 	o = matches[0];
 	free(matches);

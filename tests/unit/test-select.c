@@ -12,6 +12,8 @@
 #define DEV makedev(0, 1)
 #define NOTHING ((struct discovery){.proc_fd = -1})
 
+static const struct discover_options automatic = {.way = DISCOVER_AUTO};
+
 static struct object *note(struct discovery *d, struct object_id id, enum object_kind kind,
 			   const char *link)
 {
@@ -253,7 +255,7 @@ static void test_paths(void **state)
 	assert_int_equal(fstat(fd, &st), 0);
 	close(fd);
 	assert_int_equal(kcaps_probe(&caps), 0);
-	r = selector_discover(&s, &caps, false, &d);
+	r = selector_discover(&s, &automatic, &caps, false, &d);
 	unlink(path);
 	if (r == -ENOTTY)
 		skip(); /* it is no tmpfs */
@@ -291,7 +293,7 @@ static void test_bad_paths(void **state)
 		struct selector s = {.pid = getpid(), .path = cases[i].path};
 		struct discovery d = NOTHING;
 
-		assert_int_equal(selector_discover(&s, &caps, false, &d), cases[i].error);
+		assert_int_equal(selector_discover(&s, &automatic, &caps, false, &d), cases[i].error);
 		assert_null(d.objects);
 	}
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "probe/try.h"
+#include "util/util.h"
+
+/* Only a fault in a mapping can ask for a small folio; write(2) takes what the system is set to. */
+static int write_page(int fd, uint64_t page_size, uint64_t page)
+{
+	char *p = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       (off_t)(page * page_size));
+
+	if (p == MAP_FAILED)
+		return -errno;
+	/* It fails where the kernel has no large folios. */
+	(void)madvise(p, page_size, MADV_NOHUGEPAGE);
+	*p = 'x';
+	munmap(p, page_size);
+	return 0;
+}
+
+int try_object_create(uint64_t page_size, uint64_t pages, const uint64_t *written, size_t n)
+{
+	_cleanup_close_ int fd = memfd_create("shmstate-try", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)(pages * page_size)) < 0)
+		return -errno;
+	for (size_t i = 0; i < n; i++) {
+		int r = write_page(fd, page_size, written[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return TAKE_FD(fd);
+}
