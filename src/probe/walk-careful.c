@@ -319,6 +319,8 @@ static void settle_pages(struct walk_block *b, const struct walk_block *new)
 
 static int settle_block(struct careful *c, struct walk_block *b)
 {
+	uint64_t moved = c->range->moved; /* what moves on and on has moved once */
+
 	for (int i = 0; i < SETTLE_TRIES && b->node.retry; i++) {
 		struct walk_block nothing = {.first = b->first};
 		struct look *look = &c->settling[1];
@@ -326,6 +328,7 @@ static int settle_block(struct careful *c, struct walk_block *b)
 
 		if (r >= 0)
 			r = look_twice(c, b->first, b->first + WORDS, c->settling);
+		c->range->moved = moved;
 		if (r < 0)
 			return r;
 		settle_pages(b, look->n_blocks > 0 ? &look->blocks[0] : &nothing);

@@ -131,6 +131,9 @@ static void scan(struct scanner *s)
 	took = now_ns() - start;
 	if (r < 0)
 		die("%s: a scan failed: %s", s->name, strerror(-r));
+	/* Whatever moves, no page was ever lost. */
+	if (answer.counts[PAGE_POISONED] > 0)
+		die("%s: a page is said to be poisoned", s->name);
 	s->scans++;
 	s->unstable += !answer.stable;
 	s->total_ns += took;

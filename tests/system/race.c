@@ -65,9 +65,9 @@ static bool is_held(const struct race *r, uint64_t page)
 	return r->after.held[page / 64] >> page % 64 & 1;
 }
 
-static void print_wrong(const struct scanner *s, const struct suspect *x)
+static void print_suspect(const char *what, const struct scanner *s, const struct suspect *x)
 {
-	printf("WRONG %s: page %llu (region of kind %d): expected %c, got %c; around: ", s->name,
+	printf("%s %s: page %llu (region of kind %d): expected %c, got %c; around: ", what, s->name,
 	       (unsigned long long)x->page, region_kind(x->page), letters[x->expected],
 	       letters[x->got]);
 	for (size_t i = 0; i < ARRAY_SIZE(x->around); i++)
@@ -104,11 +104,12 @@ static void judge(struct scanner *s, const uint64_t *sums)
 		if (!is_held(s->race, x->page))
 			continue;
 		if (x->got == PAGE_UNKNOWN) {
-			s->unknown++;
+			if (s->unknown++ < 3 && !s->prober.slots.avoid_swap_info)
+				print_suspect("unknown", s, x);
 			continue;
 		}
 		if (s->wrong++ < 20)
-			print_wrong(s, x);
+			print_suspect("WRONG", s, x);
 	}
 }
 
