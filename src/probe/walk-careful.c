@@ -252,6 +252,13 @@ static void merge_looks(struct careful *c, const struct look *old, struct look *
 	skip_emptied(c, old, i, look->end);
 }
 
+/* Nothing that was said of the entries holds. */
+static void ask_all_again(struct look *look)
+{
+	for (size_t i = 0; i < look->n_blocks; i++)
+		look->blocks[i].ask_again = UINT64_MAX;
+}
+
 /*
  * While a large entry is split its pieces have, for a moment, the first one's number. That moment
  * is long if a virtual CPU is taken away in it; but it ends before the lock is given back. So what
@@ -263,7 +270,7 @@ static int look_again(struct careful *c, uint64_t first, struct look looks[2])
 
 	for (int i = 0; r >= 0 && looks[0].locked_after && looks[1].locked_before; i++) {
 		if (i == LOCK_TRIES) {
-			looks[0].n_blocks = 0;
+			ask_all_again(&looks[0]);
 			return 0;
 		}
 		sched_yield();
@@ -280,8 +287,8 @@ static int look_twice(struct careful *c, uint64_t first, uint64_t end, struct lo
 	if (r < 0)
 		return r;
 	r = ask_about_entries(c, &looks[0]);
-	for (size_t i = 0; r == -EAGAIN && i < looks[0].n_blocks; i++)
-		looks[0].blocks[i].ask_again = UINT64_MAX;
+	if (r == -EAGAIN)
+		ask_all_again(&looks[0]);
 	if (r < 0 && r != -EAGAIN)
 		return r;
 	r = look_again(c, first, looks);

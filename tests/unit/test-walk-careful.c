@@ -9,8 +9,10 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
+#include "probe/swap-contents.h"
 #include "probe/walk.h"
 
 #define FOLIO(n) (UINT64_C(0xffffea0000000000) + 64 * (n))
@@ -25,6 +27,7 @@ static struct {
 		      [WORDS]; /* that each reading finds; the last one again and again */
 	unsigned n_readings;
 	unsigned read;       /* how often it was read */
+	unsigned locked;     /* that many readings, somebody holds the page cache's lock */
 	uint64_t cached[2];  /* swap entries 0 to 63 that are in the swap cache: at first, then */
 	unsigned asked;      /* how often the swap was asked */
 	unsigned failing;    /* that many times, a swap goes away meanwhile */
@@ -38,14 +41,20 @@ int walker_read(struct walker *w, const struct walker_place *place, struct walke
 {
 	static struct walk_record record;
 	unsigned reading = MIN(fake.read, fake.n_readings - 1);
-	uint64_t any = 0;
+	uint64_t any = 0, locked = fake.read < fake.locked;
 
 	(void)w;
 	fake.read++;
 	memcpy(record.slots, fake.words[reading], sizeof(record.slots));
 	for (unsigned k = 0; k < WORDS; k++)
 		any |= record.slots[k];
-	*ret = (struct walker_chunk){.records = &record, .n_records = any != 0, .next = place->end};
+	*ret = (struct walker_chunk){
+		.records = &record,
+		.n_records = any != 0,
+		.next = place->end,
+		.before.locked = locked,
+		.after.locked = locked,
+	};
 	return 0;
 }
 
@@ -93,6 +102,19 @@ bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, ui
 	(void)s;
 	(void)a;
 	return fake.cached[fake.asked > 1] >> entry & 1;
+}
+
+int swap_contents_read(struct swap_slots *s, const struct swap_question *q)
+{
+	return swap_question_read(s, q);
+}
+
+/* Entries in zswap are told by their number. */
+uint8_t swap_contents_of(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
+{
+	uint8_t cached = swap_answer_is_cached(s, a, entry) ? SWAP_SLOT_CACHED : 0;
+
+	return entry >= 32 ? SWAP_SLOT_ZSWAP | cached : cached;
 }
 
 int mincore_read(struct mincore_map *map, uint64_t first, size_t count, unsigned char *vec)
@@ -287,6 +309,57 @@ static void test_poison(void **state)
 	check("XXCX", 0);
 }
 
+/* While an entry is split its last piece has, for a moment, the number of the first, far off. */
+static void test_split(void **state)
+{
+	(void)state;
+	fake.cached[0] = fake.cached[1] = 1 << 4;
+	fake.locked = 3;
+	FINDS(ENTRY(9), ENTRY(10), ENTRY(4));
+	FINDS(ENTRY(9), ENTRY(10), ENTRY(4));
+	FINDS(ENTRY(9), ENTRY(10), ENTRY(4));
+	FINDS(ENTRY(9), ENTRY(10), ENTRY(11));
+	check("SSS", 1);
+}
+
+/* A lock that is never seen free makes nothing certain. */
+static void test_locked_for_ever(void **state)
+{
+	(void)state;
+	fake.locked = UINT_MAX;
+	FINDS(ENTRY(4), FOLIO(1));
+	check("?P", 0);
+}
+
+static int visit_contents(void *context, const struct walk_block *block)
+{
+	struct walk_block *ret = context;
+
+	*ret = *block;
+	return 0;
+}
+
+/* What was said of one entry does not hold for another. */
+static void test_contents(void **state)
+{
+	struct kcaps caps = {.page_size = 4096};
+	struct prober p = {.caps = &caps};
+	struct walk_range range = {.fd = -1, .end = WORDS, .contents = true};
+	struct walk_block block;
+
+	(void)state;
+	fake.cached[0] = fake.cached[1] = UINT64_C(1) << 33;
+	FINDS(ENTRY(4), ENTRY(40), ENTRY(33));
+	FINDS(ENTRY(41), ENTRY(40), ENTRY(33));
+	assert_int_equal(walk_careful(&p, &range, visit_contents, &block), 0);
+	assert_int_equal(block.node.entry, 7);
+	assert_int_equal(block.entries[0], 41);
+	assert_int_equal(block.contents[0], SWAP_SLOT_ZSWAP);
+	assert_int_equal(block.contents[1], SWAP_SLOT_ZSWAP);
+	assert_int_equal(block.contents[2], SWAP_SLOT_ZSWAP | SWAP_SLOT_CACHED);
+	assert_int_equal(block.swap.cached, 4);
+}
+
 /* Without swap_info mincore is asked; of a page within a large entry it knows nothing. */
 static void test_mincore(void **state)
 {
@@ -320,6 +393,9 @@ int main(void)
 		cmocka_unit_test_setup(test_new_swap, setup),
 		cmocka_unit_test_setup(test_poison, setup),
 		cmocka_unit_test_setup(test_mincore, setup),
+		cmocka_unit_test_setup(test_split, setup),
+		cmocka_unit_test_setup(test_locked_for_ever, setup),
+		cmocka_unit_test_setup(test_contents, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
