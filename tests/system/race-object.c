@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "probe/cachestat.h"
+#include "probe/mincore.h"
 #include "race.h"
 
 static char *address(struct race *r, uint64_t page)
@@ -230,6 +231,18 @@ static enum page_state look_at(struct race *r, uint64_t page, bool in_core)
 	if (counts.entries)
 		return in_core ? PAGE_SWAP_CACHE : PAGE_SWAPPED;
 	return in_core ? PAGE_UNKNOWN : PAGE_HOLE;
+}
+
+enum page_state object_look_at(struct race *r, uint64_t page)
+{
+	struct mincore_map map = {.fd = r->fd, .page_size = r->page_size};
+	unsigned char core = 0;
+	int error = mincore_read(&map, page, 1, &core);
+
+	mincore_unmap(&map);
+	if (error < 0)
+		die("mincore: %s", strerror(-error));
+	return look_at(r, page, core & 1);
 }
 
 void object_look(struct race *r, struct planes *ret)

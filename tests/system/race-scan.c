@@ -76,10 +76,14 @@ static void note_suspect(struct scanner *s, const struct snapshot *answer, uint6
 
 	if (*noted >> page % 64 & 1)
 		return;
-	*noted |= UINT64_C(1) << page % 64;
-	s->n_suspects++;
 	for (int b = 0; b < 3; b++)
 		expected |= (unsigned)(before->state[b][page / 64] >> page % 64 & 1) << b;
+	if (object_look_at(s->race, page) != (enum page_state)expected) {
+		s->moved++;
+		return;
+	}
+	*noted |= UINT64_C(1) << page % 64;
+	s->n_suspects++;
 	*suspect = (struct suspect){
 		.page = page,
 		.expected = (enum page_state)expected,

@@ -150,11 +150,14 @@ static void add_up(struct scanner *s, struct totals *t)
 
 	walker_get_stats(s->prober.walker, &stats);
 	printf("%-12s %9llu scans (%llu unstable), %.0f us each, longest %.0f us; "
-	       "%llu classifications, %llu wrong, %llu unknown; chunk %.1f us, longest %.0f us\n",
+	       "%llu classifications, %llu wrong, %llu unknown, %llu that had moved; chunk %.1f "
+	       "us, "
+	       "longest %.0f us\n",
 	       s->name, (unsigned long long)s->scans, (unsigned long long)s->unstable,
 	       (double)s->total_ns / 1e3 / (double)MAX(s->scans, (uint64_t)1),
 	       (double)s->longest_ns / 1e3, (unsigned long long)s->classifications,
 	       (unsigned long long)s->wrong, (unsigned long long)s->unknown,
+	       (unsigned long long)s->moved,
 	       (double)stats.total_ns / 1e3 / (double)MAX(stats.chunks, (uint64_t)1),
 	       (double)stats.max_ns / 1e3);
 	t->classifications += s->classifications;

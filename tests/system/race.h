@@ -92,6 +92,8 @@ void object_repair(struct race *r);
  * otherwise. Held are those whose role agrees.
  */
 void object_look(struct race *r, struct planes *ret);
+/* The same of one page, this moment. */
+enum page_state object_look_at(struct race *r, uint64_t page);
 
 /* ---- race-movers.c ---- */
 
@@ -107,7 +109,10 @@ struct mover {
 
 /* ---- race-scan.c ---- */
 
-/* A page that was not as before the round. Counts only if it held still to the end. */
+/*
+ * A page that was not as before the round. Counts only if it held still: it was so at the end, and
+ * it was so right after the scan. (DAMON pages out what is idle, and a collapse brings it back.)
+ */
 struct suspect {
 	uint64_t page;
 	enum page_state expected;
@@ -140,6 +145,7 @@ struct scanner {
 	uint64_t classifications;
 	uint64_t wrong;
 	uint64_t unknown;
+	uint64_t moved; /* no suspects, for the system calls said right after that they had moved */
 };
 
 void scanner_make(struct scanner *s, struct race *r);
