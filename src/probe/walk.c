@@ -95,9 +95,10 @@ static int sink_finish(struct block_sink *s)
 	return r < 0 ? r : sink_flush(s);
 }
 
-static bool same_stretch(const struct node *n)
+/* All entries lie in one aligned run of so many slots. */
+static bool lie_within(const struct node *n, uint64_t slots)
 {
-	return ((n->any ^ n->all) >> 1) / SWAP_RUN_SLOTS == 0;
+	return ((n->any ^ n->all) >> 1) / slots == 0;
 }
 
 static int note_entry(struct walk *w, uint64_t entry)
@@ -116,20 +117,13 @@ static int note_entry(struct walk *w, uint64_t entry)
 	return swap_stretches_add(&w->stretches, &w->prober->slots, entry);
 }
 
-/* Remembers where the entries of a node lie: all in one stretch, as a rule. */
-static int note_entries(struct walk *w, const struct walk_record *record, struct node *node)
+/* Entries that follow each other hardly ever change the stretch. */
+static int note_each(struct walk *w, const uint64_t entries[WORDS], uint64_t which)
 {
-	uint64_t entries[WORDS], last = UINT64_MAX;
+	uint64_t last = UINT64_MAX;
 	int r = 0;
 
-	w->any_entry = true;
-	if (same_stretch(node) && node->sibling == 0)
-		return note_entry(w, word_to_entry(node->any));
-	if (record->shift == 0)
-		node_entries(record->slots, node, entries);
-	else
-		node_entries_large(record->slots[0], record->first - record->slots[1], entries);
-	for (uint64_t left = node->entry; left && r >= 0; left &= left - 1) {
+	for (uint64_t left = which; left && r >= 0; left &= left - 1) {
 		uint64_t entry = entries[__builtin_ctzll(left)];
 
 		if (entry / SWAP_RUN_SLOTS != last)
@@ -137,6 +131,40 @@ static int note_entries(struct walk *w, const struct walk_record *record, struct
 		last = entry / SWAP_RUN_SLOTS;
 	}
 	return r;
+}
+
+/* Entries of single pages: those of a node lie close together, as a rule. */
+static int note_small(struct walk *w, const uint64_t words[WORDS], const struct node *node)
+{
+	uint64_t first = word_to_entry(words[__builtin_ctzll(node->entry)]), entries[WORDS];
+	int r;
+
+	if (lie_within(node, 2 * SWAP_RUN_SLOTS)) {
+		r = note_entry(w, first);
+		/* One too many does no harm. */
+		if (r >= 0 && !w->need_care && !lie_within(node, SWAP_RUN_SLOTS))
+			r = swap_stretches_add(&w->stretches, &w->prober->slots,
+					       first ^ SWAP_RUN_SLOTS);
+		return r;
+	}
+	for (unsigned k = 0; k < WORDS; k++)
+		entries[k] = word_to_entry(words[k]);
+	return note_each(w, entries, node->entry);
+}
+
+/* Remembers where the entries of a node lie. */
+static int note_entries(struct walk *w, const struct walk_record *record, struct node *node)
+{
+	uint64_t entries[WORDS];
+
+	w->any_entry = true;
+	if (record->shift == 0 && node->sibling == 0)
+		return note_small(w, record->slots, node);
+	if (record->shift == 0)
+		node_entries(record->slots, node, entries);
+	else
+		node_entries_large(record->slots[0], record->first - record->slots[1], entries);
+	return note_each(w, entries, node->entry);
 }
 
 /* Takes entries for swapped, until it is known that none is in the swap cache. */

@@ -109,7 +109,9 @@ int bench_available_memory(uint64_t *ret_bytes);
 #define BENCH_ROUNDS_MAX 64
 
 struct bench_result {
-	double ms; /* median, for the whole object */
+	double ms;      /* median, for the whole object */
+	double cold_ms; /* likewise of first runs, after the others'; 0: it takes too long to run
+			   twice */
 	unsigned rounds;
 	bool sampled;
 	int error;

@@ -136,7 +136,7 @@ static void print_drift(const struct bench_row *row, FILE *f)
 /* What the product uses up, and how long it keeps a processor from anything else. */
 static void print_probe(const struct bench_report *report, FILE *f)
 {
-	fprintf(f, "\n%-21s %9s %11s %8s %11s %11s %11s %11s\n", "the probe", "ns a page",
+	fprintf(f, "\n%-21s %9s %7s %11s %7s %10s %9s %11s %8s\n", "the probe", "ns a page", "cold",
 		"memory, KiB", "chunks", "median, us", "99 %, us", "longest, us", "in core");
 	for (size_t n = 0; n < report->n_rows; n++) {
 		const struct bench_row *row = &report->rows[n];
@@ -146,19 +146,20 @@ static void print_probe(const struct bench_report *report, FILE *f)
 		if (row->left_out[0] || result->error)
 			continue;
 		format_size(size, sizeof(size), row->bytes);
-		fprintf(f, "%8s %-12s %9.3g", size, row->layout->name,
-			result->ms * 1e6 / (double)row->pages);
+		fprintf(f, "%8s %-12s %9.3g %7.3g", size, row->layout->name,
+			result->ms * 1e6 / (double)row->pages,
+			result->cold_ms * 1e6 / (double)row->pages);
 		if (row->growth_error)
 			fprintf(f, " %11s", reason(row->growth_error));
 		else
 			fprintf(f, " %11llu", (unsigned long long)row->growth_kib);
 		if (row->walk.chunks)
-			fprintf(f, " %8llu %11.1f %11.1f %11.1f",
+			fprintf(f, " %7llu %10.1f %9.1f %11.1f",
 				(unsigned long long)row->walk.chunks, row->walk.median_us,
 				row->walk.p99_us, row->walk.max_us);
 		else
-			fprintf(f, " %8s %11s %11s %11s", "-", "-", "-", "-");
-		fprintf(f, " %11llu\n", (unsigned long long)row->after);
+			fprintf(f, " %7s %10s %9s %11s", "-", "-", "-", "-");
+		fprintf(f, " %8llu\n", (unsigned long long)row->after);
 	}
 	if (bench_walk_longest_us() > 0)
 		fprintf(f, "The longest of all chunks, those of the probes too: %.1f us\n",
@@ -191,7 +192,8 @@ void bench_report_text(const struct bench_report *report, FILE *f)
 	fprintf(f,
 		"Kernel %s, %ld processors, swap: %s. Medians of %u rounds: ms for the whole "
 		"object, and how\nmany times that of the %s probe it is. ~: scaled up from a "
-		"sample.\n\n",
+		"sample.\nWhat is quick runs twice in its turn: the second run counts, cold is the "
+		"first.\n\n",
 		kernel.release, sysconf(_SC_NPROCESSORS_ONLN), report->swap, report->rounds,
 		has_exact(report) ? "exact" : "portable");
 	print_times(report, f);
@@ -212,6 +214,8 @@ static void json_result(FILE *f, const char *name, const struct bench_result *re
 	fprintf(f, "\"%s\":{\"ms\":%.4f,", name, result->ms);
 	if (pages)
 		fprintf(f, "\"nsPerPage\":%.6f,", result->ms * 1e6 / (double)pages);
+	if (result->cold_ms > 0)
+		fprintf(f, "\"coldMs\":%.4f,", result->cold_ms);
 	fprintf(f, "\"rounds\":%u,\"sampled\":%s}", result->rounds,
 		result->sampled ? "true" : "false");
 }
