@@ -101,8 +101,18 @@ struct super_block {
 	unsigned long s_magic;
 } KERNEL_STRUCT;
 
+/* PREEMPT_RT has a lock without this field. */
+struct rw_semaphore {
+	struct {
+		long counter;
+	} count;
+} KERNEL_STRUCT;
+
+#define RWSEM_WRITER_LOCKED 1 /* kernel/locking/rwsem.c */
+
 struct inode {
 	unsigned short i_mode;
+	struct rw_semaphore i_rwsem;
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
 	unsigned long i_ino;
@@ -111,6 +121,14 @@ struct inode {
 	long long i_size;
 	unsigned int i_generation;
 } KERNEL_STRUCT;
+
+/* Where it cannot be told: yes. */
+static __always_inline bool_t inode_is_written(const struct inode *inode)
+{
+	if (!bpf_core_field_exists(inode->i_rwsem.count))
+		return 1;
+	return BPF_CORE_READ(inode, i_rwsem.count.counter) & RWSEM_WRITER_LOCKED;
+}
 
 struct shmem_inode_info {
 	unsigned long alloced;

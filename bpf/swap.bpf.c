@@ -117,22 +117,27 @@ struct {
 	__u64 at; /* bytes of units that are filled */
 } copying;
 
+/* Read anew: the swap may have gone, and another come in its place. (Its si stays for ever.) */
 static __always_inline const void *address_of_run(const struct swap_run *run, __u64 *ret_size)
 {
 	const struct swap_type *t = &shared.types[MASKED(run->type, SWAP_TYPES - 1)];
+	struct swap_info_struct *si = (void *)t->address;
 	__u64 per_cluster = swap_cluster_slots();
 	struct swap_cluster_info *cluster;
-	void *table;
+	void *map = NULL, *table;
 
-	if (!t->address || run->offset + run->count > t->max)
+	if (!si || run->offset + run->count > BPF_CORE_READ(si, max))
 		return NULL;
 	if (!copying.use_table) {
 		*ret_size = run->count;
-		return t->swap_map ? (void *)t->swap_map + run->offset : NULL;
+		if (bpf_core_field_exists(si->swap_map))
+			map = BPF_CORE_READ(si, swap_map);
+		return map ? map + run->offset : NULL;
 	}
-	if (!per_cluster || !t->cluster_info)
+	cluster = BPF_CORE_READ(si, cluster_info);
+	if (!per_cluster || !cluster)
 		return NULL;
-	cluster = (void *)t->cluster_info +
+	cluster = (void *)cluster +
 		  run->offset / per_cluster * bpf_core_type_size(struct swap_cluster_info);
 	table = BPF_CORE_READ(cluster, table);
 	*ret_size = run->count * sizeof(__u64);

@@ -308,6 +308,7 @@ static __always_inline void read_facts(struct address_space *mapping, struct wal
 	facts->swapped = BPF_CORE_READ(info, swapped);
 	facts->fallocend = BPF_CORE_READ(info, fallocend);
 	facts->locked = xarray_is_locked(&mapping->i_pages);
+	facts->writing = inode_is_written(inode);
 }
 
 static __always_inline struct address_space *mapping_of(__u64 fd)

@@ -39,6 +39,7 @@ struct walk_facts {
 	uint64_t swapped;   /* swap entries */
 	uint64_t fallocend; /* no page from here on was made by fallocate */
 	uint64_t locked;    /* somebody is changing the page cache this moment */
+	uint64_t writing;   /* perhaps a truncate, punch or write is under way */
 };
 
 /* Program walk: the arguments of a test run, in this order. */

@@ -45,7 +45,7 @@ static const struct column columns[] = {
 };
 
 /* Why it does not work, and what that means for the answers. */
-static const char *why(enum kcap cap, int error)
+static const char *why(const struct kcaps *caps, enum kcap cap, int error)
 {
 	if (error == -ENOSYS)
 		return "this kernel does not have it";
@@ -53,6 +53,8 @@ static const char *why(enum kcap cap, int error)
 		return "needs CAP_CHECKPOINT_RESTORE";
 	if ((error == -EPERM || error == -EACCES) && cap == KCAP_PROC_ALL)
 		return "needs CAP_SYS_PTRACE";
+	if (cap == KCAP_SWAP_SLOTS && error == -EPERM && kcaps_has(caps, KCAP_WALK))
+		return "needs CAP_SYSLOG";
 	if (cap == KCAP_WALK || (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
 		return text_walker_error(error);
 	if (cap == KCAP_SWAP_SLOTS)
@@ -68,7 +70,7 @@ static void fill_rows(const struct kcaps *caps, struct cap_row rows[KCAP_MAX])
 		rows[i] = (struct cap_row){.cap = cap, .error = caps->error[i]};
 		if (rows[i].error)
 			snprintf(rows[i].reason, sizeof(rows[i].reason), "%s; %s",
-				 why(cap, rows[i].error), kcap_without(cap));
+				 why(caps, cap, rows[i].error), kcap_without(cap));
 	}
 }
 

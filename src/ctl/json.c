@@ -93,7 +93,7 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 	json_object_object_add(
 		to, "noWalk",
 		s->walk_error ? json_object_new_string(text_walker_error(s->walk_error)) : NULL);
-	if (s->verification.compared > 0)
+	if (s->verification.done)
 		json_object_object_add(to, "verified", json_of_verification(&s->verification));
 	json_object_object_add(to, "stable", json_object_new_boolean(s->stable));
 	json_object_object_add(to, "movedPages", new_number(s->moved));

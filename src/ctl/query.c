@@ -17,14 +17,14 @@ void query_done(struct query *q)
 
 static int report_discovery(const struct selector *s, int error)
 {
+	if (error == -ENODATA)
+		return failed("/proc does not show this process: is it mounted?");
 	if (s->path && error == -ENOTTY)
 		return failed("%s: not shared memory; expected a file on tmpfs", s->path);
 	if (s->path && error == -ENOENT)
 		return failed("%s: no such file", s->path);
 	if (s->path && error != -ESRCH)
 		return failed("%s: %s", s->path, text_error(error));
-	if (error == -ENODATA)
-		return failed("/proc does not show this process: is it mounted?");
 	if (error == -ESRCH)
 		return failed("--pid=%d: no such process", (int)s->pid);
 	return failed("cannot look for shared memory: %s", text_error(error));

@@ -29,7 +29,7 @@ static void print_probe(const struct snapshot *s)
 	printf("%s\n", s->sources ? ")" : "");
 	if (s->walk_error)
 		printf("  No walk: %s\n", text_walker_error(s->walk_error));
-	if (s->verification.compared > 0)
+	if (s->verification.done)
 		printf(" Verified: %" PRIu64 " pages, %" PRIu64 " disagreements\n",
 		       s->verification.compared, s->verification.unexplained);
 }

@@ -21,6 +21,7 @@ struct disagreement {
 
 /* Owns items. All zero: nothing was compared. */
 struct verification {
+	bool done;                  /* two were asked */
 	uint64_t compared;          /* pages of which both said something */
 	uint64_t undetermined;      /* pages that one of them called unknown or in_core */
 	uint64_t unexplained;       /* pages of the items below that are not explained */

@@ -47,7 +47,7 @@ void prober_tell(struct prober *p, struct kcaps *caps)
 
 	caps->error[KCAP_WALK] = p->walker_error;
 	/* Before the first swapon there is nothing to find. */
-	caps->error[KCAP_SWAP_SLOTS] = r == 0 && p->slots.way == SWAP_WAY_NONE ? -ENODATA : r;
+	caps->error[KCAP_SWAP_SLOTS] = r == 0 && p->slots.way == SWAP_WAY_NONE ? p->slots.error : r;
 }
 
 int probe(struct prober *p, const struct probe_request *request, struct snapshot *ret)

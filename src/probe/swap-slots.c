@@ -64,6 +64,7 @@ static int find_swap_info(struct swap_slots *s)
 	if (r < 0)
 		return r;
 	places = walker_swap(s->walker)->places;
+	s->error = places.swap_info || places.get_swap_device ? -ENODATA : -EPERM;
 	if (places.swap_info)
 		candidates[n++] = places.swap_info;
 	else
@@ -79,19 +80,17 @@ static int find_swap_info(struct swap_slots *s)
 
 static enum swap_way choose_way(const struct swap_slots *s)
 {
-	bool map = true, any = false;
+	bool map = false;
 
+	/* A swapon that is under way, which may take seconds, has no map yet, nor any entry. */
 	for (unsigned k = 0; k < SWAP_TYPES; k++) {
 		const struct swap_type *t = &s->types[k];
 
-		if (t->address && (t->flags & SWAP_FLAG_USED)) {
-			any = true;
-			map &= t->swap_map != 0;
-		}
+		map |= t->address && (t->flags & SWAP_FLAG_USED) && t->swap_map;
 	}
 	if (!s->swap_info)
 		return SWAP_WAY_NONE;
-	return any && map && !s->avoid_map ? SWAP_WAY_MAP : SWAP_WAY_TABLE;
+	return map && !s->avoid_map ? SWAP_WAY_MAP : SWAP_WAY_TABLE;
 }
 
 int swap_slots_refresh(struct swap_slots *s)

@@ -25,6 +25,7 @@ const char *swap_way_to_string(enum swap_way way);
 struct swap_slots {
 	struct walker *walker; /* borrowed */
 	enum swap_way way;
+	int error; /* why there is none: -EPERM (CAP_SYSLOG), -ENODATA (no swap since boot) */
 	uint64_t swap_info;   /* addresses; 0: not found */
 	uint64_t zswap_trees; /* likewise */
 	bool avoid_map;       /* for tests: read the tables where there are both */

@@ -50,7 +50,7 @@ static int ask_again(struct prober *p, const struct probe_request *request, stru
 /* The disagreement that is to be explained, page by page. */
 struct explaining {
 	const struct disagreement *item;
-	bool all_siblings;
+	uint64_t siblings; /* pages */
 };
 
 static int look_for_siblings(void *context, const struct walk_block *b)
@@ -60,7 +60,7 @@ static int look_for_siblings(void *context, const struct walk_block *b)
 	uint64_t end = MIN(e->item->first + e->item->count, b->first + WORDS);
 
 	for (; first < end; first++)
-		e->all_siblings &= (b->node.entry & b->node.sibling) >> (first - b->first) & 1;
+		e->siblings += (b->node.entry & b->node.sibling) >> (first - b->first) & 1;
 	return 0;
 }
 
@@ -78,13 +78,13 @@ static int explain(struct prober *p, const struct probe_request *request, struct
 	v->unexplained = 0;
 	for (size_t i = 0; i < v->n_items && r >= 0; i++) {
 		struct disagreement *d = &v->items[i];
-		struct explaining e = {d, is_swap_pair(d)};
+		struct explaining e = {d, 0};
 		struct walk_range range = {
 			.fd = request->fd, .first = d->first, .end = d->first + d->count};
 
-		if (e.all_siblings)
+		if (is_swap_pair(d))
 			r = walk_careful(p, &range, look_for_siblings, &e);
-		d->explained = e.all_siblings;
+		d->explained = e.siblings == d->count;
 		v->unexplained += d->explained ? 0 : d->count;
 	}
 	return r;
@@ -106,6 +106,7 @@ int probe_verify(struct prober *p, const struct probe_request *request, struct s
 		return r;
 	}
 	*ret = walk;
+	v.done = true;
 	ret->verification = v;
 	return 0;
 }

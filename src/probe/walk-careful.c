@@ -30,6 +30,7 @@ struct careful {
 	struct prober *prober;
 	struct walk_range *range;
 	struct mincore_map map;  /* where the swap's accounting cannot be read */
+	bool may_ask;            /* and mincore does not lie to us */
 	struct look looks[2];    /* of all, piece by piece */
 	struct look settling[2]; /* of one block that moved */
 };
@@ -177,6 +178,10 @@ static int ask_mincore(struct careful *c, struct look *look)
 
 		if (slots_to_ask(b) == 0)
 			continue;
+		r = c->may_ask ? 0 : mincore_check(c->range->fd, c->map.page_size);
+		if (r < 0)
+			return r;
+		c->may_ask = true;
 		r = mincore_read(&c->map, b->first, n, in_core);
 		if (r < 0)
 			return r;

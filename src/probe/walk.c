@@ -254,26 +254,42 @@ static int visit_block(void *context, const struct walk_block *b)
 	return sink_put(&w->sink, b->first, &block);
 }
 
-/* Of the pages that the fast pass took for swapped, some may have been in the swap cache. */
-static uint64_t count_moved(const struct state_map *fast, const struct state_map *careful)
-{
-	return state_map_difference_but(fast, careful, PAGE_SWAPPED, PAGE_SWAP_CACHE);
-}
-
-static int careful_pass(struct walk *w, bool quiet)
+/*
+ * Looks at everything again, and counts what is not as the pass before has found it. The fast one
+ * took all entries for swapped, of which some may have been in the swap cache.
+ */
+static int careful_pass(struct walk *w, bool after_fast)
 {
 	struct walk_range range = {.fd = w->request->fd, .first = w->first, .end = w->end};
-	struct state_map fast = w->sink.map;
+	enum page_state other = after_fast ? PAGE_SWAP_CACHE : PAGE_SWAPPED;
+	struct state_map old = w->sink.map;
 	int r;
 
 	w->sink.map = (struct state_map){.first = w->first};
 	r = walk_careful(w->prober, &range, visit_block, w);
 	if (r >= 0)
 		r = sink_finish(&w->sink);
-	if (r >= 0 && !quiet)
-		w->moved = MAX(range.moved, count_moved(&fast, &w->sink.map));
+	if (r >= 0)
+		w->moved = MAX(range.moved,
+			       state_map_difference_but(&old, &w->sink.map, PAGE_SWAPPED, other));
 	w->sources |= range.sources;
-	state_map_done(&fast);
+	state_map_done(&old);
+	return r;
+}
+
+/*
+ * A page may come into the swap cache, or leave it, without anything in the accounting: where there
+ * are such pages, or others that the fast pass does not know, it takes two looks to say that they
+ * agree.
+ */
+static int careful_passes(struct walk *w, bool cached)
+{
+	int r = careful_pass(w, true);
+
+	if (r < 0 || w->request->one_look)
+		return r;
+	if (cached || w->need_care || w->sink.map.counts[PAGE_SWAP_CACHE] > 0)
+		r = careful_pass(w, false);
 	return r;
 }
 
@@ -287,6 +303,10 @@ static int is_quiet(struct walk *w)
 		r = account_read_stat(w->request->fd, w->request->caps, &after);
 	if (r < 0)
 		return r;
+	/* A punch or truncate accounts for the entries it has freed, and moves ctime, at its end.
+	 */
+	if (w->facts.writing)
+		return 0;
 	take_facts(&w->facts, &after);
 	account_add_events(&after);
 	return account_is_quiet(&w->before, &after);
@@ -305,14 +325,15 @@ static int walk_object(struct walk *w)
 	if (r < 0)
 		return r;
 	if (one_look)
-		return w->any_entry || w->need_care ? careful_pass(w, false) : 0;
+		return w->any_entry || w->need_care ? careful_passes(w, false) : 0;
 	cached = any_cached(w);
 	quiet = cached < 0 ? cached : is_quiet(w);
 	if (quiet < 0)
 		return quiet;
-	if (quiet && !cached && !w->need_care)
+	/* The first write to a page that fallocate made leaves no trace either. */
+	if (quiet && !cached && !w->need_care && w->sink.map.counts[PAGE_ALLOCATED] == 0)
 		return 0;
-	return careful_pass(w, quiet);
+	return careful_passes(w, cached);
 }
 
 static int walk_begin(struct walk *w)
