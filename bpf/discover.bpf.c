@@ -59,6 +59,7 @@ static __always_inline void fill_inode(struct discover_record *r, struct inode *
 	r->ino = inode->i_ino;
 	r->size = inode->i_size;
 	r->generation = inode->i_generation;
+	r->leased = inode_has_lease(inode);
 	r->n_links = inode->i_nlink;
 	r->dev = sb->s_dev;
 	r->magic = sb->s_magic;

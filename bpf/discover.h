@@ -26,6 +26,8 @@ struct discover_record {
 	uint32_t tid; /* of the thread; records come in this order */
 	int32_t fd;   /* -1 for a mapping */
 	uint32_t shared;
+	uint32_t leased; /* somebody has a lease on the file */
+	uint32_t pad;
 	uint32_t name_size; /* bytes, with the NUL; 0: too long for the kernel to tell */
 };
 

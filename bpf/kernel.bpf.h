@@ -108,6 +108,14 @@ struct rw_semaphore {
 	} count;
 } KERNEL_STRUCT;
 
+struct list_head {
+	struct list_head *next;
+} KERNEL_STRUCT;
+
+struct file_lock_context {
+	struct list_head flc_lease;
+} KERNEL_STRUCT;
+
 #define RWSEM_WRITER_LOCKED 1 /* kernel/locking/rwsem.c */
 
 struct inode {
@@ -120,7 +128,17 @@ struct inode {
 	unsigned int i_rdev;
 	long long i_size;
 	unsigned int i_generation;
+	struct file_lock_context *i_flctx;
 } KERNEL_STRUCT;
+
+static __always_inline bool_t inode_has_lease(const struct inode *inode)
+{
+	struct file_lock_context *locks = BPF_CORE_READ(inode, i_flctx);
+
+	return locks &&
+	       BPF_CORE_READ(locks, flc_lease.next) !=
+		       (void *)locks + bpf_core_field_offset(struct file_lock_context, flc_lease);
+}
 
 /* Where it cannot be told: yes. */
 static __always_inline bool_t inode_is_written(const struct inode *inode)

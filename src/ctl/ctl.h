@@ -45,6 +45,7 @@ struct options {
 	page_state_mask states; /* all if not given */
 	const char *range;      /* parsed by the verb, which knows pages or addresses */
 	enum probe_choice probe;
+	bool slots; /* what is asked for includes where pages are in the swap */
 	enum output_format format;
 	const char *write_file;
 	enum json_mode json;

@@ -318,6 +318,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 			"of these states");
 	if (o->format == FORMAT_RAW && o->have_states)
 		return usage_error("--format=raw and --state exclude each other");
+	o->slots = verb->bit == LOCATE || o->format == FORMAT_RAW;
 	if (o->write_file && o->format != FORMAT_RAW)
 		return usage_error("--write needs --format=raw");
 	return 0;

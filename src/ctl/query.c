@@ -38,7 +38,8 @@ int query_open(struct query *q, const struct options *o, bool all_processes)
 
 	if (r < 0)
 		return failed("cannot make a memfd to try the kernel on: %s", text_error(r));
-	r = prober_open(&q->prober, &q->caps, o->probe);
+	r = o->slots ? prober_open_to_locate(&q->prober, &q->caps, o->probe)
+		     : prober_open(&q->prober, &q->caps, o->probe);
 	if (r < 0)
 		return failed("--probe=%s: %s", probe_choice_to_string(o->probe),
 			      text_walker_error(r));

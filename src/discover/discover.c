@@ -132,6 +132,7 @@ int discovery_note(struct discovery *d, const struct sighting *s, struct object 
 		o->size = s->size;
 	}
 	o->deleted |= s->deleted;
+	o->leased |= s->leased;
 	*ret = o;
 	return 0;
 }

@@ -70,6 +70,7 @@ struct sighting {
 	bool have_size;
 	uint64_t size;
 	bool deleted;
+	bool leased; /* known to have a lease on it; /proc does not tell */
 	uint64_t page_size;
 };
 

@@ -223,6 +223,7 @@ static int note(struct discovery *d, const struct discover_record *r)
 	s.kind = (enum object_kind)kind;
 	s.id.have_generation = r->magic == MAGIC_SHMEM;
 	s.id.generation = s.id.have_generation ? r->generation : 0;
+	s.leased = r->leased;
 	s.deleted = s.kind == OBJECT_TMPFS && r->n_links == 0;
 	s.page_size = s.kind == OBJECT_HUGETLB ? device.block_size : d->caps->page_size;
 	error = discovery_note(d, &s, &o);

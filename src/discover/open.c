@@ -108,27 +108,44 @@ static int open_sysv(const struct discovery *d, const struct object *o)
 	return r;
 }
 
+enum lease {
+	LEASE_NONE,
+	LEASE_READ, /* opening for reading does not break it */
+	LEASE_WRITE,
+};
+
+/* "lock:\t1: LEASE  ACTIVE    WRITE 4711 00:1b:47 0 EOF" */
+static enum lease lease_of_holder(const struct discovery *d, const struct object_holder *holder)
+{
+	_cleanup_free_ char *text = NULL;
+	enum lease lease = LEASE_NONE;
+	char *line, *rest, path[64];
+
+	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)holder->pid, holder->fd);
+	if (file_read_at(d->proc_fd, path, &text) < 0)
+		return LEASE_NONE;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (strstr(line, ": LEASE "))
+			lease = strstr(line, " WRITE ") ? LEASE_WRITE : MAX(lease, LEASE_READ);
+	return lease;
+}
+
 /*
  * Opening a file breaks a write lease on it, even if it does not wait: the holder gets a signal,
  * and loses the lease. Who has a write lease is the only one to have the file open, so that any
- * holder's fdinfo shows it: "lock:\t1: LEASE  ACTIVE    WRITE 4711 00:1b:47 0 EOF". (/proc/locks
- * has it too, but to read that stops all file locking of the system for a while.)
+ * holder's fdinfo shows it. (/proc/locks has it too, but to read that stops all file locking of the
+ * system for a while.) The iterators show whether there is any lease, that of a thread with
+ * descriptors of its own or of a descriptor that was closed too: without them such go unseen.
  */
 static bool has_write_lease(const struct discovery *d, const struct object *o)
 {
-	_cleanup_free_ char *text = NULL;
-	char *line, *rest, path[64];
+	size_t n = o->leased ? o->n_holders : MIN(o->n_holders, (size_t)1);
+	enum lease lease = LEASE_NONE;
 
-	if (o->n_holders == 0)
-		return false;
-	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)o->holders[0].pid, o->holders[0].fd);
-	if (file_read_at(d->proc_fd, path, &text) < 0)
-		return false;
-	rest = text;
-	while ((line = strsep(&rest, "\n")))
-		if (strstr(line, ": LEASE ") && strstr(line, " WRITE "))
-			return true;
-	return false;
+	for (size_t i = 0; i < n && lease != LEASE_WRITE; i++)
+		lease = MAX(lease, lease_of_holder(d, &o->holders[i]));
+	return lease == LEASE_WRITE || (o->leased && lease == LEASE_NONE);
 }
 
 /* The more telling of two failures: barred says more than gone. */

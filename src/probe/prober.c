@@ -25,14 +25,25 @@ int probe_choice_from_string(const char *s)
 	return -EINVAL;
 }
 
-int prober_open(struct prober *p, const struct kcaps *caps, enum probe_choice choice)
+static int open_for(struct prober *p, const struct kcaps *caps, enum probe_choice choice,
+		    enum walker_use use)
 {
 	*p = (struct prober){.caps = caps, .choice = choice};
 	if (choice == PROBE_PORTABLE)
 		return 0;
-	p->walker_error = walker_new(&p->walker);
+	p->walker_error = walker_new(use, &p->walker);
 	p->slots.walker = p->walker;
 	return choice == PROBE_AUTO ? 0 : p->walker_error;
+}
+
+int prober_open(struct prober *p, const struct kcaps *caps, enum probe_choice choice)
+{
+	return open_for(p, caps, choice, WALKER_STATES);
+}
+
+int prober_open_to_locate(struct prober *p, const struct kcaps *caps, enum probe_choice choice)
+{
+	return open_for(p, caps, choice, WALKER_LOCATE);
 }
 
 void prober_done(struct prober *p)

@@ -31,6 +31,8 @@ struct prober {
  * and it is not to be had.
  */
 int prober_open(struct prober *p, const struct kcaps *caps, enum probe_choice choice);
+/* The same, for probe_locate() too. */
+int prober_open_to_locate(struct prober *p, const struct kcaps *caps, enum probe_choice choice);
 void prober_done(struct prober *p);
 
 /* Puts into caps what this prober can do. */

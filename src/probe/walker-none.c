@@ -8,8 +8,9 @@
 #include "probe/walker-inside.h"
 #include "probe/walker.h"
 
-int walker_new(struct walker **ret)
+int walker_new(enum walker_use use, struct walker **ret)
 {
+	(void)use;
 	(void)ret;
 	return -EOPNOTSUPP;
 }

@@ -194,18 +194,20 @@ static int walker_try(struct walker *w)
 	return 0;
 }
 
-static int walker_load(struct walker *w)
+static int walker_load(struct walker *w, enum walker_use use)
 {
 	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
 	int r;
 
 	w->programs = exact_bpf__open();
+	if (w->programs && use != WALKER_LOCATE)
+		bpf_program__set_autoload(w->programs->progs.swap_contents, false);
 	r = w->programs ? exact_bpf__load(w->programs) : -errno;
 	libbpf_set_print(printing);
 	return r;
 }
 
-int walker_new(struct walker **ret)
+int walker_new(enum walker_use use, struct walker **ret)
 {
 	struct walker *w = calloc(1, sizeof(*w));
 	int r;
@@ -213,7 +215,7 @@ int walker_new(struct walker **ret)
 	if (!w)
 		return -ENOMEM;
 	w->records = WALK_RECORDS;
-	r = walker_load(w);
+	r = walker_load(w, use);
 	if (r >= 0)
 		r = walker_try(w);
 	if (r < 0) {

@@ -16,12 +16,17 @@
 
 struct walker;
 
+enum walker_use {
+	WALKER_STATES,
+	WALKER_LOCATE, /* where contents of swap slots are, too: takes twice as long to load */
+};
+
 /*
  * Loads the programs, and tries them on an object of our own: a kernel whose page cache does not
  * read as expected is refused. Returns 0, -EPERM (privilege), -EOPNOTSUPP (no BPF in this build,
  * or this kernel's page cache is not as we know it), -ENOENT (no BTF), or another negative errno.
  */
-int walker_new(struct walker **ret);
+int walker_new(enum walker_use use, struct walker **ret);
 struct walker *walker_free(struct walker *w); /* NULL is fine; returns NULL */
 
 /* What one chunk found. Borrowed until the next chunk is read. */

@@ -34,7 +34,7 @@ void subject_open(struct subject *s, const char *dir, uint64_t pages)
 
 	if (r < 0)
 		die("no memfd: %s", strerror(-r));
-	r = prober_open(&s->prober, &s->caps, PROBE_WALK);
+	r = prober_open_to_locate(&s->prober, &s->caps, PROBE_WALK);
 	if (r < 0) {
 		printf("SKIP: no walk here: %s\n", strerror(-r));
 		exit(77);

@@ -62,6 +62,42 @@ static void test_write_lease(void **state)
 	close(fd);
 }
 
+/* Of a lease on what is mapped only, nothing in /proc tells. */
+static void test_lease_without_descriptor(void **state)
+{
+	const struct discover_options iterators = {.way = DISCOVER_ITERATORS};
+	char path[] = "/dev/shm/shmstate-test.XXXXXX";
+	int fd = mkstemp(path), n;
+	struct selector s = {.path = path};
+	struct object **matches;
+	struct discovery d;
+	void *map;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)page_size), 0);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+		unlink(path);
+		skip();
+	}
+	map = mmap(NULL, page_size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	close(fd);
+	if (selector_discover(&s, &iterators, &caps, true, &d) < 0) {
+		unlink(path);
+		skip();
+	}
+	n = selector_match(&s, &d, &matches);
+	assert_int_equal(n, 1);
+	assert_true(matches[0]->leased);
+	assert_int_equal(object_open(&d, matches[0]), -EAGAIN);
+	free(matches);
+	discovery_done(&d);
+	munmap(map, page_size);
+	unlink(path);
+}
+
 static bool own_ipc_namespace(bool rmid_forced)
 {
 	FILE *f;
@@ -163,6 +199,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_lease),
+		cmocka_unit_test(test_lease_without_descriptor),
 		cmocka_unit_test(test_segment_is_not_removed),
 		cmocka_unit_test(test_unattached_is_separate),
 		cmocka_unit_test(test_short_address_space),
