@@ -30,6 +30,15 @@ give_back() { # FILE...
     [ "$(id -u)" != 0 ] || [ "$owner" = 0:0 ] || chown -Rh "$owner" "$@"
 }
 
+# One after the other: "all" runs a make of its own, and two would write the same libraries.
+make_each() { # DIR TARGET...
+    local dir=$1 target
+    shift
+    for target; do
+        quietly "$dir/make.log" make -C "$dir" -j "$(nproc)" "$target" || return
+    done
+}
+
 # Configures DIR if that was not done with these options, and makes what is asked for. No options
 # means: as it is configured, for a developer may have chosen some for build/.
 build_tree() { # DIR "OPTIONS" TARGET...
@@ -53,7 +62,7 @@ build_tree() { # DIR "OPTIONS" TARGET...
         (cd "$dir" && quietly configure.log "$top/configure" $options) || return
         echo "$options" >"$stamp"
     fi
-    quietly "$dir/make.log" make -C "$dir" -j "$(nproc)" "$@"
+    make_each "$dir" "$@"
     set -- $?
     give_back "$dir" configure Makefile.in aclocal.m4 config.h.in build-aux autom4te.cache
     return "$1"
