@@ -40,6 +40,13 @@ static void planes_make(struct planes *p, uint64_t pages)
 		die("no memory");
 }
 
+static void planes_done(struct planes *p)
+{
+	for (int b = 0; b < 3; b++)
+		free(p->state[b]);
+	free(p->held);
+}
+
 /* Held still are pages that are the same before and after. Adds them up, by state. */
 static void keep_held(struct race *r, uint64_t counts[PAGE_STATE_MAX])
 {
@@ -310,5 +317,9 @@ int main(int argc, char **argv)
 	planes_make(&r.after, r.pages);
 	alarm(ROUND_SECONDS_MAX);
 	object_make(&r);
-	return run(&r, seconds, round_ms);
+	c = run(&r, seconds, round_ms);
+	free(r.role);
+	planes_done(&r.before);
+	planes_done(&r.after);
+	return c;
 }
