@@ -33,6 +33,7 @@ struct {
 	__u64 end;
 	__u64 n;
 	__u64 limit;
+	__u64 failed;        /* something could not be read: then nothing counts */
 	__u64 allocated_end; /* no page from here on was made by fallocate */
 	__u64 parent_first;
 	__u64 parent[WALK_NODE_PAGES]; /* the slots of the node of shift 6 */
@@ -215,14 +216,20 @@ static long copy_child(__u32 i, void *context)
 	__u64 k = MASKED(i, XA_CHUNK_MASK), word = walk.parent[k];
 	__u64 first = walk.parent_first + (k << XA_CHUNK_SHIFT);
 	struct xa_node **parent = context;
+	int r;
 
 	if (k % TOUCH_NODES == 0 && bpf_rdonly_cast)
 		touch_nodes(k);
 	if (!word || first + WALK_NODE_PAGES <= walk.next || first >= walk.end)
 		return 0;
 	if (is_node(word))
-		return copy_leaf(word, first) < 0;
-	return copy_large(*parent, k, first, XA_CHUNK_SHIFT) < 0;
+		r = copy_leaf(word, first);
+	else
+		r = copy_large(*parent, k, first, XA_CHUNK_SHIFT);
+	if (r == 0)
+		return 0;
+	walk.failed = 1;
+	return 1;
 }
 
 /* A node of shift 6: all that is below it. */
@@ -346,6 +353,7 @@ int walk_chunk(struct walk_args *args)
 	walk.end = args->end;
 	walk.limit = args->records;
 	walk.n = 0;
+	walk.failed = 0;
 	read_facts(walk.mapping, &result.before);
 	walk.allocated_end = allocated_end(result.before.fallocend);
 	bpf_loop(DESCENTS_MAX, descend, NULL, 0);
@@ -353,7 +361,7 @@ int walk_chunk(struct walk_args *args)
 	result.next = walk.next;
 	result.n_records = walk.n;
 	result.ns = bpf_ktime_get_ns() - start;
-	return 0;
+	return walk.failed != 0;
 }
 
 const char bpf_license[] SEC("license") = "GPL";

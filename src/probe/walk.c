@@ -139,10 +139,13 @@ static int note_small(struct walk *w, const uint64_t words[WORDS], const struct 
 	uint64_t first = word_to_entry(words[__builtin_ctzll(node->entry)]), entries[WORDS];
 	int r;
 
+	/*
+	 * Both stretches of a cluster, even if only one seems to be used: the pieces of a larger
+	 * entry that is being split all have the first one's slot. One too many does no harm.
+	 */
 	if (lie_within(node, 2 * SWAP_RUN_SLOTS)) {
 		r = note_entry(w, first);
-		/* One too many does no harm. */
-		if (r >= 0 && !w->need_care && !lie_within(node, SWAP_RUN_SLOTS))
+		if (r >= 0 && !w->need_care)
 			r = swap_stretches_add(&w->stretches, &w->prober->slots,
 					       first ^ SWAP_RUN_SLOTS);
 		return r;
@@ -305,7 +308,7 @@ static int is_quiet(struct walk *w)
 		return r;
 	/* A punch or truncate accounts for the entries it has freed, and moves ctime, at its end.
 	 */
-	if (w->facts.writing)
+	if (w->facts.writing || w->facts.locked)
 		return 0;
 	take_facts(&w->facts, &after);
 	account_add_events(&after);

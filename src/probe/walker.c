@@ -110,7 +110,10 @@ int walker_read(struct walker *w, const struct walker_place *place, struct walke
 
 	if (r < 0)
 		return r;
-	return ret->before.a_ops == w->a_ops ? 0 : -EOPNOTSUPP;
+	if (ret->before.a_ops != w->a_ops)
+		return -EOPNOTSUPP;
+	/* What cannot be read would otherwise be asked for again and again. */
+	return ret->next <= place->first && place->first < place->end ? -EIO : 0;
 }
 
 void walker_get_stats(const struct walker *w, struct walker_stats *ret)
