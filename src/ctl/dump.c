@@ -108,17 +108,6 @@ static int print(const struct options *o, const struct table *t, const struct ob
 	return 0;
 }
 
-/* A range that lies beyond the object in whole or in part names pages that do not exist. */
-static int check_range(const struct options *o, const struct page_range *range,
-		       const struct snapshot *s)
-{
-	uint64_t pages = size_to_pages(s->size, s->page_size);
-
-	if (o->range && range->first + range->count > pages)
-		return failed("--range=%s: the object has %" PRIu64 " pages", o->range, pages);
-	return 0;
-}
-
 int verb_dump(const struct options *o)
 {
 	_cleanup_(query_done) struct query q = QUERY_NONE;
@@ -129,13 +118,10 @@ int verb_dump(const struct options *o)
 	struct table t;
 	int r = table_init(&t, columns, ARRAY_SIZE(columns), o);
 
-	if (r != 0)
-		return r;
-	if (o->range && parse_page_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
-		return usage_error("--range=%s: expected FIRST+COUNT or FIRST-LAST, in pages or in "
-				   "bytes with K, M, G or T",
-				   o->range);
-	r = query_open(&q, o, false);
+	if (r == 0)
+		r = query_range(o, &range);
+	if (r == 0)
+		r = query_open(&q, o, false);
 	if (r != 0)
 		return r;
 	object = query_one(&q, "dump");
@@ -144,7 +130,7 @@ int verb_dump(const struct options *o)
 	r = inspect_object(&q.prober, &q.discovery, object, range, &s);
 	if (r < 0)
 		return failed("%s: %s", query_object_id(object, id), text_error(r));
-	r = check_range(o, &range, &s);
+	r = query_check_range(o, &range, size_to_pages(s.size, s.page_size));
 	if (r == 0)
 		r = print(o, &t, object, &s);
 	return r != 0 ? r : query_report_snapshot(&s, o->states);

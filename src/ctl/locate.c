@@ -225,7 +225,6 @@ static int report(const struct slot_map *map)
 static int locate(struct query *q, const struct page_range *range, struct located *l)
 {
 	char id[OBJECT_ID_MAX];
-	uint64_t pages;
 	int r;
 
 	l->object = query_one(q, "locate");
@@ -234,10 +233,9 @@ static int locate(struct query *q, const struct page_range *range, struct locate
 	r = inspect_locate(&q->prober, &q->discovery, l->object, *range, &l->map);
 	if (r < 0)
 		return failed("%s: %s", query_object_id(l->object, id), text_error(r));
-	pages = size_to_pages(l->map.size, l->map.page_size);
-	if (l->options->range && range->first + range->count > pages)
-		return failed("--range=%s: the object has %" PRIu64 " pages", l->options->range,
-			      pages);
+	r = query_check_range(l->options, range, size_to_pages(l->map.size, l->map.page_size));
+	if (r != 0)
+		return r;
 	for (unsigned k = 0; k < SLOT_TYPES; k++)
 		if (l->map.swaps[k].path)
 			l->devices[k] = text_escape(l->map.swaps[k].path);
@@ -252,13 +250,10 @@ int verb_locate(const struct options *o)
 	struct page_range range = PROBE_ALL;
 	int r = table_init(&l.table, columns, ARRAY_SIZE(columns), o);
 
-	if (r != 0)
-		return r;
-	if (o->range && parse_page_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
-		return usage_error("--range=%s: expected FIRST+COUNT or FIRST-LAST, in pages or in "
-				   "bytes with K, M, G or T",
-				   o->range);
-	r = query_open(&q, o, false);
+	if (r == 0)
+		r = query_range(o, &range);
+	if (r == 0)
+		r = query_open(&q, o, false);
 	if (r != 0)
 		return r;
 	if (!q.prober.walker)

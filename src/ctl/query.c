@@ -86,6 +86,25 @@ struct object *query_one(const struct query *q, const char *verb)
 	return NULL;
 }
 
+int query_range(const struct options *o, struct page_range *ret)
+{
+	struct page_range range = PROBE_ALL;
+
+	if (o->range && parse_page_range(o->range, (uint64_t)sysconf(_SC_PAGESIZE), &range) < 0)
+		return usage_error("--range=%s: expected FIRST+COUNT or FIRST-LAST, in pages or in "
+				   "bytes with K, M, G or T",
+				   o->range);
+	*ret = range;
+	return 0;
+}
+
+int query_check_range(const struct options *o, const struct page_range *range, uint64_t pages)
+{
+	if (o->range && range->first + range->count > pages)
+		return failed("--range=%s: the object has %" PRIu64 " pages", o->range, pages);
+	return 0;
+}
+
 int query_report_denied(const struct query *q)
 {
 	unsigned processes = q->discovery.n_denied_processes;
