@@ -66,6 +66,16 @@ static void spread_map(const struct state_map *map, struct state_block *blocks, 
 		blocks[n] = map->pending;
 }
 
+/*
+ * What DAMON or reclaim has paged out a collapse brings back at once, 512 pages together, before
+ * the system calls can be asked. A word that is a swap entry is no other state misread.
+ */
+static bool has_come_back(uint64_t page, enum page_state expected, enum page_state got)
+{
+	return region_kind(page) == REGION_COLLAPSE && expected == PAGE_PRESENT &&
+	       (got == PAGE_SWAPPED || got == PAGE_SWAP_CACHE);
+}
+
 static void note_suspect(struct scanner *s, const struct snapshot *answer, uint64_t page)
 {
 	const struct planes *before = &s->race->before;
@@ -78,7 +88,8 @@ static void note_suspect(struct scanner *s, const struct snapshot *answer, uint6
 		return;
 	for (int b = 0; b < 3; b++)
 		expected |= (unsigned)(before->state[b][page / 64] >> page % 64 & 1) << b;
-	if (object_look_at(s->race, page) != (enum page_state)expected) {
+	if (has_come_back(page, (enum page_state)expected, got) ||
+	    object_look_at(s->race, page) != (enum page_state)expected) {
 		s->moved++;
 		return;
 	}
