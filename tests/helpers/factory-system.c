@@ -131,10 +131,10 @@ static void __attribute__((noreturn)) guard(int fd)
  */
 static void lock_out_others(void)
 {
-	int fd = open("/run/shmfactory.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600), tries;
+	int fd = open("/run/lock/shmfactory.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600), tries;
 
 	if (fd < 0)
-		cannot("/run/shmfactory.lock: %s", strerror(errno));
+		cannot("/run/lock/shmfactory.lock: %s", strerror(errno));
 	for (tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
 		if (tries == 1200)
 			cannot("another factory is at work");
@@ -284,6 +284,15 @@ void counters_print(struct factory *f)
 
 /* ---- swap -------------------------------------------------------------------------------- */
 
+/* What goes to zswap leaves the swap cache at once, as what goes to zram does. */
+static bool zswap_is_on(void)
+{
+	char text[8];
+
+	return read_text("/sys/module/zswap/parameters/enabled", text, sizeof(text)) &&
+	       text[0] == 'Y';
+}
+
 void swap_find(struct factory *f)
 {
 	char name[128], type[32], line[512];
@@ -307,7 +316,7 @@ void swap_find(struct factory *f)
 			continue;
 		}
 		best = priority;
-		f->swap = !strncmp(name, "/dev/zram", 9) ? SWAP_SYNC : SWAP_ASYNC;
+		f->swap = !strncmp(name, "/dev/zram", 9) || zswap_is_on() ? SWAP_SYNC : SWAP_ASYNC;
 		f->swap_is_loop = !strncmp(name, "/dev/loop", 9);
 		snprintf(f->swap_name, sizeof(f->swap_name), "%s", name);
 	}

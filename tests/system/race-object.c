@@ -220,10 +220,25 @@ static bool agrees(enum role role, enum page_state state)
 	return false;
 }
 
+/* Where there is no cachestat, what lies in a slot is taken to be what was put there. */
+static enum page_state look_without_cachestat(struct race *r, uint64_t page, bool in_core)
+{
+	off_t offset = (off_t)(page * r->page_size);
+	enum role role = (enum role)r->role[page];
+
+	if (lseek(r->fd, offset, SEEK_DATA) != offset)
+		return in_core ? PAGE_UNKNOWN : role == ROLE_ALLOCATED ? PAGE_ALLOCATED : PAGE_HOLE;
+	if (!in_core)
+		return PAGE_SWAPPED;
+	return role == ROLE_SWAPPED || role == ROLE_SWAP_CACHE ? PAGE_SWAP_CACHE : PAGE_PRESENT;
+}
+
 static enum page_state look_at(struct race *r, uint64_t page, bool in_core)
 {
 	struct slot_counts counts;
 
+	if (!kcaps_has(&r->caps, KCAP_CACHESTAT))
+		return look_without_cachestat(r, page, in_core);
 	if (cachestat_count(r->fd, r->page_size, page, 1, &counts) < 0)
 		die("cachestat: %s", strerror(errno));
 	if (counts.folios)

@@ -76,6 +76,14 @@ static bool has_come_back(uint64_t page, enum page_state expected, enum page_sta
 	       (got == PAGE_SWAPPED || got == PAGE_SWAP_CACHE);
 }
 
+/* Without cachestat a page in core may be either: object_look() has only guessed. */
+static bool cannot_be_told(const struct race *r, enum page_state expected, enum page_state got)
+{
+	return !kcaps_has(&r->caps, KCAP_CACHESTAT) &&
+	       (expected == PAGE_PRESENT || expected == PAGE_SWAP_CACHE) &&
+	       (got == PAGE_PRESENT || got == PAGE_SWAP_CACHE);
+}
+
 static void note_suspect(struct scanner *s, const struct snapshot *answer, uint64_t page)
 {
 	const struct planes *before = &s->race->before;
@@ -89,6 +97,7 @@ static void note_suspect(struct scanner *s, const struct snapshot *answer, uint6
 	for (int b = 0; b < 3; b++)
 		expected |= (unsigned)(before->state[b][page / 64] >> page % 64 & 1) << b;
 	if (has_come_back(page, (enum page_state)expected, got) ||
+	    cannot_be_told(s->race, (enum page_state)expected, got) ||
 	    object_look_at(s->race, page) != (enum page_state)expected) {
 		s->moved++;
 		return;

@@ -293,6 +293,8 @@ static void ask_by_all(struct run *run, const char *ready, char *ret_selector, s
 		snprintf(words, sizeof(words), "dump %s --format=csv", ret_selector);
 		ask_csv(run, words, NULL);
 	}
+	if (run->setup->brief && ret_selector[0])
+		return;
 	if (fd >= 0) {
 		snprintf(ret_selector, size, "--pid=%d --fd=%d", run->pid, (int)fd);
 		snprintf(words, sizeof(words), "dump %s --format=csv", ret_selector);
@@ -320,13 +322,35 @@ static void query_probe(struct run *run, const char *probe)
 	run->exact = strcmp(probe, "portable") != 0;
 
 	ask_by_all(run, ready, selector, sizeof(selector));
-	ask_bitmap(run, selector, "swapped,swap_cache", STATE_SWAPPED | STATE_SWAP_CACHE);
-	ask_bitmap(run, selector, "hole", STATE_HOLE);
 	ask_json(run, selector);
-	ask_parts(run, selector);
-	ask_texts(run, selector, ready);
+	if (!run->setup->brief) {
+		ask_bitmap(run, selector, "swapped,swap_cache", STATE_SWAPPED | STATE_SWAP_CACHE);
+		ask_bitmap(run, selector, "hole", STATE_HOLE);
+		ask_parts(run, selector);
+		ask_texts(run, selector, ready);
+	}
 	if (field_number(ready, "address", 0))
 		ask_pagemap(run, ready);
+}
+
+/* One question, where each takes long. */
+static void query_briefly(struct run *run, const char *probe)
+{
+	int64_t fd = field_number(run->ready, "fd", -1);
+	char words[256];
+
+	run->probe = probe;
+	run->exact = strcmp(probe, "portable") != 0;
+
+	if (fd >= 0)
+		snprintf(words, sizeof(words), "dump --pid=%d --fd=%d --format=csv", run->pid,
+			 (int)fd);
+	else
+		snprintf(words, sizeof(words), "dump --pid=%d --address=0x%" PRIx64 " --format=csv",
+			 run->pid, field_number(run->ready, "address", 0));
+	ask_csv(run, words, NULL);
+	if (!run->exact && field_number(run->ready, "address", 0))
+		ask_pagemap(run, run->ready);
 }
 
 /* Both probes together: what they do not agree about, unexplained, is an error of one of them. */
@@ -343,9 +367,11 @@ static void ask_to_verify(struct run *run)
 
 void query_all(struct run *run)
 {
-	query_probe(run, "portable");
+	void (*query)(struct run *, const char *) = run->setup->brief ? query_briefly : query_probe;
+
+	query(run, "portable");
 	if (run->setup->walk) {
-		query_probe(run, "walk");
+		query(run, "walk");
 		ask_to_verify(run);
 	}
 	run->probe = NULL;

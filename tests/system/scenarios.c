@@ -177,7 +177,17 @@ static void run_scenario(const struct options *o, const char *name, struct total
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-/* none, sync, async or loop: what the swap of highest priority is. */
+static bool zswap_is_on(void)
+{
+	FILE *file = fopen("/sys/module/zswap/parameters/enabled", "re");
+	bool on = file && fgetc(file) == 'Y';
+
+	if (file)
+		fclose(file);
+	return on;
+}
+
+/* none, sync, async or loop: what the swap of highest priority is; with zswap it is sync. */
 static const char *swap_class(void)
 {
 	char line[512], name[256];
@@ -189,9 +199,9 @@ static const char *swap_class(void)
 		if (sscanf(line, "%255s %*s %*s %*s %d", name, &priority) != 2 || priority <= best)
 			continue;
 		best = priority;
-		ret = !strncmp(name, "/dev/zram", 9)   ? "sync"
-		      : !strncmp(name, "/dev/loop", 9) ? "loop"
-						       : "async";
+		ret = !strncmp(name, "/dev/zram", 9) || zswap_is_on() ? "sync"
+		      : !strncmp(name, "/dev/loop", 9)                ? "loop"
+								      : "async";
 	}
 	if (file)
 		fclose(file);
@@ -345,6 +355,7 @@ static void find_programs(struct options *o, const char *self)
 	snprintf(beside, sizeof(beside), "%.4000s/shmfactory", dirname(copy));
 	o->setup.ctl = getenv("SHMSTATECTL");
 	o->setup.pages = getenv("SHMSTATE_TEST_PAGES");
+	o->setup.brief = getenv("SHMSTATE_TEST_BRIEF") && *getenv("SHMSTATE_TEST_BRIEF");
 	o->setup.factory = getenv("SHMFACTORY") ? getenv("SHMFACTORY") : beside;
 	o->ci = getenv("CI") && !strcmp(getenv("CI"), "true");
 	uname(&name);

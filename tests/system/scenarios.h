@@ -109,6 +109,7 @@ struct setup {
 	char dir[64];
 	bool old_kernel; /* no cachestat: the portable probe cannot tell some states apart */
 	bool walk;       /* the exact probe works here */
+	bool brief;      /* not every way to ask */
 };
 
 struct run {

@@ -104,11 +104,11 @@ void check_range(int fd, struct page_range range, const struct state_map *expect
 /* Whoever changes it takes this lock: see tests/helpers/factory-system.c. */
 static int take_lock(int lock)
 {
-	int fd = open("/run/shmfactory.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open("/run/lock/shmfactory.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd >= 0 && flock(fd, lock) == 0)
 		return fd;
-	perror("/run/shmfactory.lock");
+	perror("/run/lock/shmfactory.lock");
 	return -1;
 }
 
