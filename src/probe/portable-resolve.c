@@ -284,7 +284,8 @@ int portable_resolve_poison(struct portable *s)
 
 /*
  * Without cachestat, pages without data are holes or allocated. If the pages with data account for
- * all of the object's blocks, nothing is left to be allocated.
+ * all of the object's blocks, nothing is left to be allocated. (Where something moved it could be
+ * that they do by chance: one page came between the looks and the count as another went.)
  */
 int portable_resolve_no_data(struct portable *s)
 {
@@ -292,7 +293,7 @@ int portable_resolve_no_data(struct portable *s)
 
 	if (kcaps_has(s->request->caps, KCAP_CACHESTAT) || pages_in(s, unknown) == 0)
 		return 0;
-	if (s->whole && s->moved == 0 && occupied(s) == s->now.blocks) {
+	if (s->whole && s->still && s->moved == 0 && occupied(s) == s->now.blocks) {
 		s->probe.sources |= SOURCE_ACCOUNTING;
 		extent_list_set_state(&s->extents, unknown, PAGE_HOLE);
 		return 0;
