@@ -69,8 +69,12 @@ class Oracle:
         file = fget(task, fd) if fd >= 0 else vma_find(task.mm, address).vm_file
         return file.f_inode.read_()
 
-    def look(self, pid, fd, address, size):
-        """The states of the pages that belong to an object of that many pages, as runs in order."""
+    def look(self, pid, fd, address, size, moves=False):
+        """
+        The states of an object of that many pages, as runs in order. What is caught on the move is
+        "moved" in an object that is known to move; else everything is read again.
+        """
+        self.moves = moves
         mapping = self.inode(pid, fd, address).i_mapping.read_()
         for left in reversed(range(TRIES)):
             try:
@@ -82,18 +86,30 @@ class Oracle:
 
     def try_look(self, mapping, size):
         self.pages = {}
-        entries = list(self.entries(mapping.i_pages.address_of_().value_()))
-        self.check_sample(mapping.i_pages.address_of_(), entries)
         self.swaps = self.prog["nr_swapfiles"].value_()
         self.cache = SwapTables(self) if self.has_tables else SwapSpaces(self)
+        xarray = mapping.i_pages.address_of_()
+        entries = list(self.entries(xarray.value_()))
+        if not self.moves:
+            self.check_sample(xarray, entries)
+        found = [self.runs_of(mapping.value_(), *entry) for entry in entries]
+        # One that was swapped in had left the swap cache before that was looked at, perhaps; then its
+        # entry is gone by now, for a folio comes into the page cache first.
+        same = set(self.entries(xarray.value_()))
         runs, end = [], 0
-        for index, count, word in entries:
+        for entry, of_entry in zip(entries, found):
+            index, count, _ = entry
             add(runs, Run(end, index - end, "hole", None, None, False))
-            for run in self.runs_of(mapping.value_(), index, count, word):
+            for run in of_entry if entry in same else self.moved(index, count, "an entry that went"):
                 add(runs, run)
             end = index + count
         add(runs, Run(end, max(size - end, 0), "hole", None, None, False))
         return cut(runs, size)
+
+    def moved(self, index, count, why):
+        if not self.moves:
+            raise Moved(f"index {index}: {why}")
+        return [Run(index, count, "moved", None, None, False)]
 
     def check_sample(self, xarray, entries):
         """drgn has a way of its own to look up an index: is it the same?"""
@@ -142,12 +158,19 @@ class Oracle:
     # ---- what a slot of the page cache holds ------------------------------------------------
 
     def runs_of(self, mapping, index, count, word):
-        if not word & 1:
-            flags, *owner, _ = self.folio(word)
-            if owner != [mapping, index]:
-                raise Moved(f"index {index}: a folio of something else")
-            state = "present" if flags >> self.bits["PG_uptodate"] & 1 else "allocated"
-            return [Run(index, count, state, None, None, count > 1)]
+        try:
+            return self.entry_runs(index, count, word) if word & 1 else [
+                Run(index, count, self.folio_state(mapping, index, word), None, None, count > 1)]
+        except Moved as why:
+            return self.moved(index, count, why)
+
+    def folio_state(self, mapping, index, folio):
+        flags, *owner, _ = self.folio(folio)
+        if owner != [mapping, index]:
+            raise Moved(f"folio {folio:#x} of something else")
+        return "present" if flags >> self.bits["PG_uptodate"] & 1 else "allocated"
+
+    def entry_runs(self, index, count, word):
         swap, slot = split_entry(word >> 1)
         # types behind those of swaps are markers of what has been lost
         if swap >= self.swaps:
