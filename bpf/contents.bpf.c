@@ -96,7 +96,8 @@ static __always_inline __u32 look_at_word(__u64 word, __u64 entry)
 /* With a swap_map; which says it alone, or how often the slot is referred to. */
 static __always_inline __u32 look_at_both(__u8 byte, const __u64 *word, __u64 entry)
 {
-	bool_t cached = byte & SWAP_MAP_HAS_CACHE, marked = (byte | SWAP_MAP_HAS_CACHE) == 0xff;
+	bool_t marked = (byte & ~SWAP_MAP_HAS_CACHE) == SWAP_MAP_SHMEM;
+	bool_t cached = !!(byte & SWAP_MAP_HAS_CACHE);
 	__u32 bits = word ? look_at_word(*word, entry) : 0;
 
 	if (marked && !word)

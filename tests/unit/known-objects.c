@@ -276,7 +276,6 @@ static bool is_right_about(struct prober *p, const struct known *k, bool *partly
 			   size_t size)
 {
 	struct probe_request request = request_of(k->fd, &caps);
-	struct slot_map map = {0};
 	struct snapshot s = {0};
 	int r = p->walker ? probe_walk(p, &request, &s) : probe(p, &request, &s);
 	bool right;
@@ -296,9 +295,17 @@ static bool is_right_about(struct prober *p, const struct known *k, bool *partly
 	if (!p->walker && s.walk_error >= 0)
 		right = false;
 	snapshot_done(&s);
-	if (!right || !p->walker)
-		return right;
-	r = probe_locate(p, &request, &map);
+	return right;
+}
+
+static bool is_located(struct prober *p, const struct known *k, bool *partly, char *why,
+		       size_t size)
+{
+	struct probe_request request = request_of(k->fd, &caps);
+	struct slot_map map;
+	int r = probe_locate(p, &request, &map);
+	bool right;
+
 	if (r < 0) {
 		snprintf(why, size, "fd %d: locate: %s", k->fd, strerror(-r));
 		*partly = true;
@@ -309,10 +316,12 @@ static bool is_right_about(struct prober *p, const struct known *k, bool *partly
 	return right;
 }
 
-bool known_are_right(struct prober *p, bool *ret_partly, char *why, size_t size)
+bool known_are_right(struct prober *p, bool locate, bool *ret_partly, char *why, size_t size)
 {
 	for (size_t i = 0; i < n_known; i++)
-		if (!is_right_about(p, &known[i], ret_partly, why, size))
+		if (!is_right_about(p, &known[i], ret_partly, why, size) ||
+		    (locate && p->walker && known[i].letters &&
+		     !is_located(p, &known[i], ret_partly, why, size)))
 			return false;
 	return true;
 }

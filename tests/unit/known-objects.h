@@ -16,6 +16,6 @@ void known_end(void);
 
 /*
  * False, and why: the prober says something wrong of some object. A page that is unknown is not
- * wrong, but sets *ret_partly; neither is a content that is.
+ * wrong, but sets *ret_partly; neither is a content that is. Locate: where they lie, too.
  */
-bool known_are_right(struct prober *p, bool *ret_partly, char *why, size_t size);
+bool known_are_right(struct prober *p, bool locate, bool *ret_partly, char *why, size_t size);

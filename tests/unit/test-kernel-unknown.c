@@ -92,7 +92,7 @@ static unsigned counts[OUTCOME_MAX];
 static bool verbose;
 
 /* What a prober says of all known objects. */
-static enum outcome ask(struct prober *p, char *why, size_t size)
+static enum outcome ask(struct prober *p, bool locate, char *why, size_t size)
 {
 	struct kcaps told = caps;
 	bool partly = false;
@@ -103,13 +103,14 @@ static enum outcome ask(struct prober *p, char *why, size_t size)
 		if (p->walker_error >= 0 || told.error[KCAP_WALK] >= 0 ||
 		    told.error[KCAP_SWAP_SLOTS] >= 0)
 			return OUTCOME_WRONG;
-		return known_are_right(p, &partly, why, size) ? OUTCOME_REFUSED : OUTCOME_WRONG;
+		return known_are_right(p, false, &partly, why, size) ? OUTCOME_REFUSED
+								     : OUTCOME_WRONG;
 	}
 	if (told.error[KCAP_SWAP_SLOTS] != known_caps.error[KCAP_SWAP_SLOTS]) {
 		partly = true;
 		snprintf(why, size, "swap_slots: %s", strerror(-told.error[KCAP_SWAP_SLOTS]));
 	}
-	if (!known_are_right(p, &partly, why, size))
+	if (!known_are_right(p, locate, &partly, why, size))
 		return OUTCOME_WRONG;
 	return partly ? OUTCOME_PARTLY : OUTCOME_RIGHT;
 }
@@ -126,12 +127,12 @@ static int try_all(void *context)
 	struct prober p;
 
 	prober_open_to_locate(&p, &caps, PROBE_AUTO);
-	t->outcome = ask(&p, t->why, sizeof(t->why));
+	t->outcome = ask(&p, true, t->why, sizeof(t->why));
 	prober_done(&p);
 	if (t->outcome != OUTCOME_REFUSED)
 		return 0;
 	prober_open(&p, &caps, PROBE_AUTO);
-	t->outcome = ask(&p, t->why, sizeof(t->why));
+	t->outcome = ask(&p, false, t->why, sizeof(t->why));
 	prober_done(&p);
 	return 0;
 }
