@@ -31,6 +31,9 @@ int swap_symbols(void *context)
 	p->zswap_is_xarray = zswap_is_xarray();
 	p->has_maps = bpf_core_field_exists(si->swap_map);
 	p->has_tables = swap_cluster_slots() != 0;
+	p->type_bytes = bpf_core_type_size(struct swap_info_struct);
+	p->cluster_bytes = bpf_core_type_size(struct swap_cluster_info);
+	p->cluster_slots = swap_cluster_slots();
 	return 0;
 }
 

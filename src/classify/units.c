@@ -3,7 +3,8 @@
 
 #include "bpf/swap.h"
 
-/* The mark says that it is the map of which we know the bit; without the mark, in 7.0, it is not. */
+/* The mark says that it is the map of which we know the bit; without the mark, in 7.0, it is not.
+ */
 static enum unit tell_byte(uint64_t byte)
 {
 	if (byte == SWAP_MAP_SHMEM)
@@ -17,7 +18,7 @@ static enum unit tell_word(uint64_t word)
 	if (word == 0 || (word & 1))
 		return UNIT_SWAPPED;
 	return (word & 7) == 0 && (int64_t)word < 0 && word != SWAP_TABLE_BAD ? UNIT_CACHED
-									       : UNIT_STRANGE;
+									      : UNIT_STRANGE;
 }
 
 /* The page cache refers to it, once. A shadow (or none), or the number of a folio's page. */

@@ -91,7 +91,7 @@ static void choose_way(struct swap_slots *s)
 	enum swap_way way = SWAP_WAY_NONE;
 
 	if (s->swap_info)
-		way = may_use(s, SWAP_WAY_MAP)	   ? SWAP_WAY_MAP
+		way = may_use(s, SWAP_WAY_MAP)     ? SWAP_WAY_MAP
 		      : may_use(s, SWAP_WAY_TABLE) ? SWAP_WAY_TABLE
 						   : SWAP_WAY_NONE;
 	if (way != s->way) {
@@ -115,22 +115,35 @@ enum unit_format swap_slots_format(const struct swap_slots *s)
 	return s->has_maps ? UNIT_WORD : UNIT_COUNTED_WORD;
 }
 
-/* What is not the same thing does not lie in the same place. */
-static bool makes_sense(const struct swap_type *t)
+static bool lies_in(uint64_t address, uint64_t begin, uint64_t size)
 {
+	return address && address - begin < size;
+}
+
+/*
+ * What is not the same thing does not lie in the same place, nor in another thing. Of the zeromap
+ * there is nothing else that tells: any word might be one of its words.
+ */
+static bool makes_sense(const struct swap_type *t, const struct swap_places *p)
+{
+	uint64_t clusters = p->cluster_slots ? t->max / p->cluster_slots + 1 : 0;
 	const uint64_t places[] = {t->swap_map, t->zeromap, t->cluster_info, t->frontswap_map};
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		for (size_t k = 0; k < i; k++)
 			if (places[i] && places[i] == places[k])
 				return false;
-	return true;
+	if (t->zeromap && !is_kernel_address(t->zeromap))
+		return false;
+	return !lies_in(t->zeromap, t->address, p->type_bytes) &&
+	       !lies_in(t->zeromap, t->cluster_info, clusters * p->cluster_bytes) &&
+	       !lies_in(t->zeromap, t->swap_map, t->max);
 }
 
 /*
  * The first slot is none: it holds the header. What says of it that it is bad is the map or the
- * table, beyond doubt where the whole byte or word is like no other. (One that goes away this moment
- * cannot be read: then it is not checked yet.)
+ * table, beyond doubt where the whole byte or word is like no other. (One that goes away this
+ * moment cannot be read: then it is not checked yet.)
  */
 static int check_type(struct swap_slots *s, unsigned type)
 {
@@ -138,7 +151,7 @@ static int check_type(struct swap_slots *s, unsigned type)
 	struct swap_question q = {0};
 	int r;
 
-	if (!makes_sense(&s->types[type]))
+	if (!makes_sense(&s->types[type], &shared->places))
 		return -EOPNOTSUPP;
 	if (!swap_question_add(s, &q, (uint64_t)type << ENTRY_TYPE_SHIFT))
 		return -EOVERFLOW;
@@ -290,7 +303,8 @@ int swap_stretches_add(struct swap_stretches *s, const struct swap_slots *slots,
 	unsigned type = entry_type(entry);
 
 	if (!s->bits[type]) {
-		s->n[type] = ((uint64_t)slots->types[type].max + SWAP_RUN_SLOTS - 1) / SWAP_RUN_SLOTS;
+		s->n[type] =
+			((uint64_t)slots->types[type].max + SWAP_RUN_SLOTS - 1) / SWAP_RUN_SLOTS;
 		s->bits[type] = calloc(s->n[type] / 64 + 1, sizeof(uint64_t));
 		if (!s->bits[type])
 			return -ENOMEM;

@@ -32,11 +32,11 @@ struct swap_slots {
 	int error;
 	bool refused[SWAP_WAY_MAX]; /* for that */
 	bool confirmed;             /* the way has been tried on slots of an object */
-	uint64_t swap_info;   /* addresses; 0: not found */
-	uint64_t zswap_trees; /* likewise */
-	bool avoid_map;       /* for tests: read the tables where there are both */
-	bool avoid_swap_info; /* for tests: as if it could not be found */
-	bool has_maps;        /* by this kernel's BTF */
+	uint64_t swap_info;         /* addresses; 0: not found */
+	uint64_t zswap_trees;       /* likewise */
+	bool avoid_map;             /* for tests: read the tables where there are both */
+	bool avoid_swap_info;       /* for tests: as if it could not be found */
+	bool has_maps;              /* by this kernel's BTF */
 	bool has_tables;
 	struct swap_type types[SWAP_TYPES];
 	struct swap_type checked[SWAP_TYPES]; /* as they were when they were found to make sense */

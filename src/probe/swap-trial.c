@@ -58,8 +58,7 @@ static int ask_slots(struct trial *t)
 	int r;
 
 	for (uint64_t left = t->asked; left; left &= left - 1)
-		if (!swap_question_add(slots, &question,
-				       t->before.entries[__builtin_ctzll(left)]))
+		if (!swap_question_add(slots, &question, t->before.entries[__builtin_ctzll(left)]))
 			return -EOVERFLOW;
 	r = swap_question_read(slots, &question);
 	for (uint64_t left = t->asked; left && r >= 0; left &= left - 1) {

@@ -114,7 +114,8 @@ static void take_cached(const struct swap_slots *slots, struct look *look)
 		for (uint64_t left = slots_to_ask(b); left; left &= left - 1) {
 			unsigned k = (unsigned)__builtin_ctzll(left);
 
-			switch (unit_tell(format, swap_answer_unit(slots, &answer, b->entries[k]))) {
+			switch (unit_tell(format,
+					  swap_answer_unit(slots, &answer, b->entries[k]))) {
 			case UNIT_SWAPPED:
 				break;
 			case UNIT_CACHED:

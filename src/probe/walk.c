@@ -32,7 +32,7 @@ struct walk {
 	bool have_slots;                 /* the swaps are known as they are now */
 	bool any_entry;
 	uint64_t entry_page; /* one of the pages that have one */
-	bool need_care; /* the fast pass saw what only the careful one can tell */
+	bool need_care;      /* the fast pass saw what only the careful one can tell */
 	uint32_t sources;
 	uint64_t moved;
 };
@@ -315,6 +315,9 @@ static int is_quiet(struct walk *w)
 	/* A punch or truncate accounts for the entries it has freed, and moves ctime, at its end.
 	 */
 	if (w->facts.writing || w->facts.locked)
+		return 0;
+	/* fstat has set that right, if it was not; else we have read something else. */
+	if (w->facts.alloced != w->facts.nrpages + w->facts.swapped)
 		return 0;
 	take_facts(&w->facts, &after);
 	account_add_events(&after);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The programs of a walker, for walker-try.c and the swap-*.c alone. Return 0 or a negative errno. */
+/* The programs of a walker, for walker-try.c and the swap-*.c alone. Return 0 or a negative errno.
+ */
 
 #include "bpf/swap.h"
 #include "probe/walker.h"

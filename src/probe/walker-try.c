@@ -14,9 +14,9 @@
 #define TRIES 3
 
 /*
- * The pages of the object: w written, a made by fallocate, f written after that, . a hole. Each a has
- * a w beside it, so that it is made alone even where the system makes large folios. The order has no
- * rule, or else the flags of a neighbour might do for those of the page.
+ * The pages of the object: w written, a made by fallocate, f written after that, . a hole. Each a
+ * has a w beside it, so that it is made alone even where the system makes large folios. The order
+ * has no rule, or else the flags of a neighbour might do for those of the page.
  */
 static const char near[] = "waawwfw.wafwawww";
 
@@ -45,7 +45,8 @@ static int allocate_letters(int fd, const char *letters, uint64_t first, uint64_
 	return 0;
 }
 
-static int write_letters(int fd, const char *letters, uint64_t first, uint64_t page_size, char which)
+static int write_letters(int fd, const char *letters, uint64_t first, uint64_t page_size,
+			 char which)
 {
 	int r = 0;
 

@@ -127,7 +127,8 @@ static bool may_use_bpf(void)
 	return fd >= 0;
 }
 
-/* A field that is not in the BTF makes the verifier refuse the programs: the kernel is not known. */
+/* A field that is not in the BTF makes the verifier refuse the programs: the kernel is not known.
+ */
 static int walker_load(struct walker *w, enum walker_use use)
 {
 	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);

@@ -42,9 +42,9 @@ static int put_in_place(const void *data, size_t size)
 	if (write(file, data, size) != (ssize_t)size)
 		r = -EIO;
 	/* Not to be seen from elsewhere. */
-	if (r == 0 && (unshare(CLONE_NEWNS) < 0 ||
-		       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		       mount(path, VMLINUX, NULL, MS_BIND, NULL) < 0))
+	if (r == 0 &&
+	    (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	     mount(path, VMLINUX, NULL, MS_BIND, NULL) < 0))
 		r = -errno;
 	unlink(path);
 	return r;
@@ -235,8 +235,7 @@ bool alter_type_size(const char *type, int bytes, struct alteration *ret)
 
 	*ret = (struct alteration){0};
 	for (uint32_t id = 0; (t = next_struct(type, &id));)
-		if ((int)t->size + bytes <= 0 ||
-		    !patch(ret, &t->size, t->size + (uint32_t)bytes))
+		if ((int)t->size + bytes <= 0 || !patch(ret, &t->size, t->size + (uint32_t)bytes))
 			return false;
 	return ret->n > 0;
 }

@@ -3,8 +3,8 @@
 
 /*
  * BTF that is not that of the kernel at hand, as a newer kernel's may be: this process, and what it
- * starts, finds it where the kernel's own is found, /sys/kernel/btf/vmlinux. So what is tried is the
- * program as it is, with no door in it that only tests use. (The kernel itself relocates light
+ * starts, finds it where the kernel's own is found, /sys/kernel/btf/vmlinux. So what is tried is
+ * the program as it is, with no door in it that only tests use. (The kernel itself relocates light
  * skeletons, by BTF that it keeps to itself: the iterators of discovery cannot be fed.)
  *
  * Types keep their numbers, for those are the kernel's.
@@ -18,11 +18,11 @@
 
 /* What is to be changed of a member. The first that holds it, if there are unnamed ones within. */
 enum alter {
-	ALTER_NAME,      /* of the member */
-	ALTER_LATER,     /* 8 bytes further on */
-	ALTER_EARLIER,   /* 8 bytes back */
-	ALTER_NEXT,      /* change places with the member behind it */
-	ALTER_PREVIOUS,  /* with the one before it */
+	ALTER_NAME,     /* of the member */
+	ALTER_LATER,    /* 8 bytes further on */
+	ALTER_EARLIER,  /* 8 bytes back */
+	ALTER_NEXT,     /* change places with the member behind it */
+	ALTER_PREVIOUS, /* with the one before it */
 };
 
 const char *alter_to_string(enum alter how);

@@ -8,8 +8,8 @@
 extern struct kcaps known_caps; /* with what a walk can do on the kernel as it is */
 
 /*
- * Makes them, with swap of our own if TESTS_ROOT=1 is in the environment. Returns 0, or the negative
- * errno that says why there is no walk here.
+ * Makes them, with swap of our own if TESTS_ROOT=1 is in the environment. Returns 0, or the
+ * negative errno that says why there is no walk here.
  */
 int known_begin(void);
 void known_end(void);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A kernel newer than any that we know, as far as it can be had: the one at hand, with BTF that says
- * otherwise. Whatever is altered, the walk must be refused, or a part of it be switched off, both
- * openly, or all that it says be right.
+ * A kernel newer than any that we know, as far as it can be had: the one at hand, with BTF that
+ * says otherwise. Whatever is altered, the walk must be refused, or a part of it be switched off,
+ * both openly, or all that it says be right.
  *
- * As root; what needs swap too with TESTS_ROOT=1 in the environment. SHMSTATE_ALTER_ALL=1 tries each
- * field at the place of each other one (minutes).
+ * As root; what needs swap too with TESTS_ROOT=1 in the environment. SHMSTATE_ALTER_ALL=1 tries
+ * each field at the place of each other one (minutes).
  */
 
 #include "altered-btf.h"
@@ -14,7 +14,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "probe/locate.h"
 
@@ -69,11 +70,25 @@ static const struct {
 };
 
 static const char *const types[] = {
-	"task_struct",	 "files_struct",      "fdtable",	   "file",
-	"inode",	 "super_block",	      "rw_semaphore",	   "address_space",
-	"xarray",	 "spinlock",	      "raw_spinlock",	   "xa_node",
-	"folio",	 "shmem_inode_info",  "swap_info_struct",  "swap_cluster_info",
-	"swap_table",	 "zswap_entry",	      "page",
+	"task_struct",
+	"files_struct",
+	"fdtable",
+	"file",
+	"inode",
+	"super_block",
+	"rw_semaphore",
+	"address_space",
+	"xarray",
+	"spinlock",
+	"raw_spinlock",
+	"xa_node",
+	"folio",
+	"shmem_inode_info",
+	"swap_info_struct",
+	"swap_cluster_info",
+	"swap_table",
+	"zswap_entry",
+	"page",
 };
 
 static const char *const values[] = {"PG_locked", "PG_writeback", "PG_uptodate", "PG_dirty"};
@@ -219,17 +234,19 @@ static void test_types(void **state)
 	end();
 }
 
-/* There are some 23 flags. */
+/* There are some 23 flags; all of them in the place of the one that the walk lives by. */
 static void test_values(void **state)
 {
 	struct alteration a;
+	int most;
 
 	(void)state;
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		if (alter_value_name(values[i], &a))
 			try(&a, "%s renamed", values[i]);
-		for (int by = -23; by <= 23; by++)
+		most = strcmp(values[i], "PG_uptodate") == 0 ? 23 : 2;
+		for (int by = -most; by <= most; by++)
 			if (by != 0 && alter_value(values[i], by, &a))
 				try(&a, "%s %+d", values[i], by);
 	}
@@ -238,24 +255,116 @@ static void test_values(void **state)
 
 static void test_places(void **state)
 {
+	const char *only = getenv("SHMSTATE_ALTER_ALL");
 	struct alteration a;
 
 	(void)state;
-	if (!getenv("SHMSTATE_ALTER_ALL"))
+	if (!only)
 		skip();
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-		for (unsigned k = 0; alter_place(members[i].type, members[i].member, k, &a); k++)
+		for (unsigned k = 0;
+		     (strcmp(only, "1") == 0 || strcmp(only, members[i].type) == 0) &&
+		     alter_place(members[i].type, members[i].member, k, &a);
+		     k++)
 			try(&a, "%s.%s where member %u is", members[i].type, members[i].member, k);
 	end();
+}
+
+/* ---- the program itself ---- */
+
+struct answer {
+	int status; /* exit status */
+	char *out;
+	char *err;
+};
+
+static int run_command(void *context)
+{
+	return system(context);
+}
+
+/* Of an object of our own, where one is asked for: %d is its descriptor. */
+static struct answer run(const char *arguments)
+{
+	static const char letters[] = "aP.P";
+	const char *ctl = getenv("SHMSTATECTL");
+	struct answer a = {0};
+	char command[512];
+	int fd = make(letters), r;
+
+	r = snprintf(command, sizeof(command), "%s %s --pid=%d --fd=%d",
+		     ctl ? ctl : "./shmstatectl", arguments, getpid(), fd);
+	if (strstr(arguments, "capabilities"))
+		*strstr(command, " --pid") = '\0';
+	assert_true(r < (int)sizeof(command));
+	r = capture(run_command, command, &a.out, NULL, &a.err);
+	assert_true(WIFEXITED(r));
+	a.status = WEXITSTATUS(r);
+	close(fd);
+	return a;
+}
+
+static void answer_done(struct answer *a)
+{
+	free(a->out);
+	free(a->err);
+}
+
+static const char reason[] = "this kernel's page cache is not as the walk knows it";
+
+/* auto answers all the same, and says that it is not by the walk, and why. */
+static void check_falls_back(const char *arguments, const char *said)
+{
+	struct answer a = run(arguments);
+
+	assert_int_equal(a.status, 0);
+	assert_string_equal(a.err, "");
+	if (!strstr(a.out, said) || !strstr(a.out, reason))
+		fail_msg("%s: %s", arguments, a.out);
+	answer_done(&a);
+}
+
+static void check_refuses(const char *arguments)
+{
+	struct answer a = run(arguments);
+
+	assert_int_equal(a.status, 1);
+	assert_string_equal(a.out, "");
+	assert_int_equal(count_lines(a.err), 1);
+	if (!strstr(a.err, reason) || strncmp(a.err, "shmstatectl: ", 13) != 0)
+		fail_msg("%s: %s", arguments, a.err);
+	answer_done(&a);
+}
+
+static void test_command_line(void **state)
+{
+	struct alteration a[2];
+
+	(void)state;
+	/* A field that is not there, and one that is another. */
+	assert_true(alter_member("xa_node", "slots", ALTER_NAME, &a[0]));
+	assert_true(alter_member("address_space", "a_ops", ALTER_NEXT, &a[1]));
+	for (size_t i = 0; i < ARRAY_SIZE(a); i++) {
+		altered_btf_set(&a[i]);
+		check_falls_back("capabilities", "probe: portable");
+		check_falls_back("capabilities --json=short", "\"probe\":\"portable\"");
+		check_falls_back("dump --json=short", "\"probe\":\"portable\"");
+		check_falls_back("dump --json=short --probe=auto", "\"state\":\"hole\"");
+		check_falls_back("show", "No walk: ");
+		check_refuses("dump --probe=walk");
+		check_refuses("dump --probe=verify");
+		check_refuses("locate");
+	}
+	altered_btf_set(NULL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unaltered), cmocka_unit_test(test_members),
-		cmocka_unit_test(test_types),	  cmocka_unit_test(test_values),
-		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_types),     cmocka_unit_test(test_values),
+		cmocka_unit_test(test_places),    cmocka_unit_test(test_command_line),
 	};
 	int r;
 
