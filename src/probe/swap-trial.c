@@ -20,6 +20,7 @@ struct trial {
 	uint64_t cached;          /* those of them that are, by the way that is on trial */
 	uint64_t strange;         /* that cannot be */
 	uint64_t empty;           /* of which there is nothing that a wrong place would not say */
+	bool only_empty;          /* all that were compared */
 };
 
 static int read_block(const struct trial *t, struct walk_block *ret)
@@ -85,6 +86,7 @@ static int try_once(struct trial *t)
 		return r;
 	t->asked = entries_to_ask(t);
 	t->cached = t->strange = t->empty = 0;
+	t->only_empty = false;
 	if (!t->asked)
 		return 0;
 	r = ask_slots(t);
@@ -101,6 +103,7 @@ static int try_once(struct trial *t)
 	same &= t->asked & after.node.entry & ~after.node.sibling;
 	if (same & (t->strange | (t->cached ^ resident)))
 		return -EAGAIN;
+	t->only_empty = same && !(same & ~t->empty);
 	return (same & ~t->empty) ? 1 : 0;
 }
 
@@ -127,7 +130,8 @@ int swap_trial(struct prober *p, int fd, uint64_t page)
 	int r = 0;
 
 	/* Where mincore lies there is no witness. */
-	if (mincore_check(fd, p->caps->page_size) < 0)
+	if (p->slots.way == SWAP_WAY_NONE || p->slots.confirmed ||
+	    mincore_check(fd, p->caps->page_size) < 0)
 		return 0;
 	while (p->slots.way != SWAP_WAY_NONE && !p->slots.confirmed) {
 		r = try_way(&t);
@@ -141,5 +145,8 @@ int swap_trial(struct prober *p, int fd, uint64_t page)
 			break;
 	}
 	mincore_unmap(&t.map);
+	/* A wrong place may hold nothing but zeros too: until there is more, mincore is asked. */
+	if (r == 0 && t.only_empty && !p->slots.confirmed)
+		p->slots.way = SWAP_WAY_NONE;
 	return MIN(r, 0);
 }
