@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "probe/locate.h"
-#include "probe/mincore.h"
 #include "probe/try.h"
 
 #define KNOWN_MAX 16
@@ -218,23 +217,23 @@ static bool may_be_swapped(char made, char got)
 }
 
 /*
- * Others may also empty the swap cache, or read from it: then the page is what mincore now says of
- * it.
+ * Others may also empty the swap cache, or read from it, or swap off what they swapped on: then the
+ * page is what the portable probe now says of it, which reads nothing of what the walk reads.
  */
 static bool has_moved(struct known *k, uint64_t page, char got)
 {
-	struct mincore_map map = {.fd = k->fd, .page_size = page_size};
-	char made = k->letters[page];
-	unsigned char vec = 0;
+	struct probe_request request = request_of(k->fd, &caps);
+	struct snapshot s = {0};
+	bool moved;
 
-	if (!((made == 'S' && got == 'C') || (made == 'C' && got == 'S')) ||
-	    mincore_read(&map, page, 1, &vec) < 0)
+	request.range = (struct page_range){page, 1};
+	if (k->letters[page] == '.' || !strchr("PSC", got) || probe_portable(&request, &s) < 0)
 		return false;
-	mincore_unmap(&map);
-	if ((vec & 1) != (got == 'C'))
-		return false;
-	k->letters[page] = got;
-	return true;
+	moved = letter_of(state_of(&s, page)) == got;
+	snapshot_done(&s);
+	if (moved)
+		k->letters[page] = got;
+	return moved;
 }
 
 static bool states_are_right(struct known *k, const struct snapshot *s, bool *partly, char *why,
@@ -279,6 +278,8 @@ static bool slots_are_right(struct known *k, const struct slot_map *map, bool *p
 		char got;
 
 		if (!has_x && (!has_y || may_be_swapped(k->letters[page], 'S')))
+			continue;
+		if (!has_y && k->letters[page] == 'P')
 			continue;
 		if (has_x && !has_y && map->unlocated > 0) {
 			*partly = true;
