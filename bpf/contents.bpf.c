@@ -18,6 +18,7 @@ extern struct swap_shared shared;
 
 /* A run of slots that is looked at: where what is kept of its first slot lies, or NULL. */
 struct look {
+	bool_t known;       /* what there should be on this kernel is there */
 	const __u64 *table; /* a word a slot */
 	const __u8 *map;    /* a byte a slot */
 	const __u64 *zeromap;
@@ -69,33 +70,61 @@ static __always_inline const void *folio_of_number(__u64 number)
 	return vmemmap ? (void *)(vmemmap + number * bpf_core_type_size(struct page)) : NULL;
 }
 
+/* A word of a table that stands alone. See classify/units.c, which must tell the same. */
+static __always_inline __u32 look_at_counted(__u64 word, __u64 entry)
+{
+	const void *folio;
+
+	if (word >> SWAP_TABLE_COUNT_SHIFT != 1 || !(word & 3))
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	if (word & 1)
+		return 0;
+	folio = folio_of_number((word & ~SWAP_TABLE_FLAGS) >> SWAP_TABLE_NUMBER_SHIFT);
+	return folio ? look_at_folio(folio, entry) : SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED;
+}
+
+/* A word of a table that has a swap_map beside it: the address of a folio, if of one at all. */
 static __always_inline __u32 look_at_word(__u64 word, __u64 entry)
 {
-	const void *folio = (const void *)word;
-
 	if (word == 0 || (word & 1))
-		return 0; /* no folio */
-	if ((word & 3) == 2)
-		folio = folio_of_number((word & ~SWAP_TABLE_FLAGS) >> SWAP_TABLE_NUMBER_SHIFT);
-	else if (word & 7)
-		return SWAP_SLOT_UNKNOWN;
-	return folio ? look_at_folio(folio, entry) : SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED;
+		return 0;
+	if ((word & 7) || (__s64)word >= 0)
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	return look_at_folio((const void *)word, entry);
+}
+
+/* With a swap_map; which says it alone, or how often the slot is referred to. */
+static __always_inline __u32 look_at_both(__u8 byte, const __u64 *word, __u64 entry)
+{
+	bool_t marked = (byte & ~SWAP_MAP_HAS_CACHE) == SWAP_MAP_SHMEM;
+	bool_t cached = !!(byte & SWAP_MAP_HAS_CACHE);
+	__u32 bits = word ? look_at_word(*word, entry) : 0;
+
+	if (marked && !word)
+		return cached ? SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED : 0;
+	if (!word || !(marked || byte == 1))
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	if (marked && !!(bits & SWAP_SLOT_CACHED) != cached)
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	return bits;
 }
 
 /* Is the slot in the swap cache? ret_word: what the table says, where there is one. */
 static __always_inline __u32 look_in_cache(const struct look *l, __u32 k, __u64 *ret_word)
 {
+	__u64 entry = (l->type << SWAP_ENTRY_TYPE_SHIFT) + l->offset + k;
 	__u8 byte;
 
 	*ret_word = 0;
-	if (l->table) {
-		if (bpf_probe_read_kernel(ret_word, sizeof(*ret_word), l->table + k) < 0)
-			return SWAP_SLOT_UNKNOWN;
-		return look_at_word(*ret_word, (l->type << SWAP_ENTRY_TYPE_SHIFT) + l->offset + k);
-	}
-	if (!l->map || bpf_probe_read_kernel(&byte, sizeof(byte), l->map + k) < 0)
-		return SWAP_SLOT_UNKNOWN;
-	return byte & SWAP_MAP_HAS_CACHE ? SWAP_SLOT_CACHED | SWAP_SLOT_UNSETTLED : 0;
+	if (!l->known)
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	if (l->table && bpf_probe_read_kernel(ret_word, sizeof(*ret_word), l->table + k) < 0)
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	if (!l->map)
+		return look_at_counted(*ret_word, entry);
+	if (bpf_probe_read_kernel(&byte, sizeof(byte), l->map + k) < 0)
+		return SWAP_SLOT_CACHE_UNKNOWN;
+	return look_at_both(byte, l->table ? ret_word : NULL, entry);
 }
 
 static __always_inline __u32 look_for_zero(const struct look *l, __u32 k, __u64 word)
@@ -112,7 +141,8 @@ static __always_inline __u32 look_for_zero(const struct look *l, __u32 k, __u64 
 	}
 	if (!bpf_core_type_exists(struct swap_table))
 		return 0;
-	if (bpf_core_field_exists(cluster->zero_bitmap))
+	/* The bit is one that we know only where the bits beside it are the count. */
+	if (bpf_core_field_exists(cluster->zero_bitmap) || bpf_core_field_exists(si->swap_map))
 		return SWAP_SLOT_UNKNOWN;
 	return word >> SWAP_TABLE_ZERO_BIT & 1 ? SWAP_SLOT_ZERO : 0;
 }
@@ -194,6 +224,8 @@ static __always_inline void begin_look(const struct swap_run *run, struct look *
 {
 	const struct swap_type *t = &shared.types[MASKED(run->type, SWAP_TYPES - 1)];
 	bool_t has_table = bpf_core_type_exists(struct swap_table);
+	struct swap_info_struct *si = NULL;
+	bool_t has_map = bpf_core_field_exists(si->swap_map);
 
 	/* What has no table, and should have, is no slot in use: it comes out as unknown. */
 	if (!t->address || run->offset + run->count > t->max ||
@@ -203,8 +235,9 @@ static __always_inline void begin_look(const struct swap_run *run, struct look *
 	l->offset = run->offset;
 	if (has_table)
 		l->table = table_of(t, run->offset);
-	else if (t->swap_map)
+	if (has_map && t->swap_map)
 		l->map = (const __u8 *)t->swap_map + run->offset;
+	l->known = (has_table || has_map) && !has_table == !l->table && !has_map == !l->map;
 	l->zeromap = (const __u64 *)t->zeromap;
 	l->frontswap_map = (const __u64 *)t->frontswap_map;
 	if (t->zswap_tree)

@@ -308,7 +308,8 @@ static __always_inline int folio_read_flags(const void *folio, unsigned long *re
 
 /*
  * The swap. Whether a slot is in the swap cache:
- * - until 6.19 swap_map has a byte a slot, of which 0x40 says so; 7.1 has no swap_map
+ * - until 6.19 swap_map has a byte a slot, of which 0x40 says so; in 7.0 it only counts, and 7.1
+ * has no swap_map
  * - from 6.18 each cluster has a table with a word a slot; 7.1 has nothing else
  * Which pages were all zeros and never written: zeromap, a bit a slot, from 6.12 to 7.1
  * (0ca0c24e3211 "mm: store zero pages to be swapped out in a bitmap"); 7.2 keeps it in the table,
@@ -319,11 +320,9 @@ struct swap_cluster_info {
 	unsigned long *zero_bitmap;
 } KERNEL_STRUCT;
 
-#define SWAP_MAP_HAS_CACHE 0x40
 #define SWAP_ENTRY_TYPE_SHIFT 58
 
 /* From 7.1 on a word of a table has five bits of flags and, of a folio, the number of its page. */
-#define SWAP_TABLE_ZERO_BIT 59
 #define SWAP_TABLE_FLAGS ((__u64)31 << 59)
 #define SWAP_TABLE_NUMBER_SHIFT 2
 

@@ -21,6 +21,7 @@ SEC("syscall")
 int swap_symbols(void *context)
 {
 	struct swap_places *p = &shared.places;
+	struct swap_info_struct *si = NULL;
 
 	LOOK_UP("swap_info", &p->swap_info);
 	LOOK_UP("zswap_trees", &p->zswap_trees);
@@ -28,6 +29,11 @@ int swap_symbols(void *context)
 	LOOK_UP("zswap_invalidate", &p->zswap_invalidate);
 	LOOK_UP("vmemmap_base", &p->vmemmap_base);
 	p->zswap_is_xarray = zswap_is_xarray();
+	p->has_maps = bpf_core_field_exists(si->swap_map);
+	p->has_tables = swap_cluster_slots() != 0;
+	p->type_bytes = bpf_core_type_size(struct swap_info_struct);
+	p->cluster_bytes = bpf_core_type_size(struct swap_cluster_info);
+	p->cluster_slots = swap_cluster_slots();
 	return 0;
 }
 

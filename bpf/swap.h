@@ -19,6 +19,11 @@ struct swap_places {
 	uint64_t get_swap_device;
 	uint64_t zswap_invalidate;
 	uint64_t zswap_is_xarray; /* zswap_trees are as we know them */
+	uint64_t has_maps;        /* by this kernel's BTF, swap_maps and tables */
+	uint64_t has_tables;
+	uint64_t type_bytes; /* of a swap_info_struct */
+	uint64_t cluster_bytes;
+	uint64_t cluster_slots;
 	uint64_t vmemmap_base;
 	uint64_t vmemmap; /* what stands there: where struct page of page frame 0 would be */
 	uint8_t get_swap_device_text[SWAP_TEXT_BYTES];
@@ -47,6 +52,23 @@ struct swap_type {
 #define SWAP_FLAG_USED 1
 #define SWAP_FLAG_WRITEOK 2 /* until swapoff begins */
 
+/*
+ * What a slot's byte of swap_map is, as no other version has it: while its content belongs to
+ * shmem, and of the first slot, which is none. From 7.0 on ("mm/shmem, swap: remove
+ * SWAP_MAP_SHMEM", and the same series dropped SWAP_HAS_CACHE) such a byte is a mere 1.
+ */
+#define SWAP_MAP_HAS_CACHE 0x40
+#define SWAP_MAP_SHMEM 0xbf
+#define SWAP_MAP_BAD 0x3f
+
+/*
+ * A word of a swap table that has no swap_map beside it: how often the slot is referred to (once,
+ * if by shmem), from 7.2 on whether it is all zeros, and what it is. See classify/units.h.
+ */
+#define SWAP_TABLE_COUNT_SHIFT 60
+#define SWAP_TABLE_ZERO_BIT 59
+#define SWAP_TABLE_BAD (~(uint64_t)0 << 3)
+
 /* Program swap_copy: one unit for each slot of each run, one run behind the other. */
 struct swap_run {
 	uint64_t offset; /* slot */
@@ -65,8 +87,9 @@ enum {
 	SWAP_SLOT_UNSETTLED = 2, /* may be newer in RAM, on its way, or cannot be told from that */
 	SWAP_SLOT_ZERO = 4,      /* all zeros, never written to the device */
 	SWAP_SLOT_ZSWAP = 8,     /* in zswap */
-	SWAP_SLOT_ZSWAP_OPEN = 16, /* perhaps in zswap */
-	SWAP_SLOT_UNKNOWN = 32,    /* could not be read */
+	SWAP_SLOT_ZSWAP_OPEN = 16,    /* perhaps in zswap */
+	SWAP_SLOT_UNKNOWN = 32,       /* could not be read */
+	SWAP_SLOT_CACHE_UNKNOWN = 64, /* nor whether it is in the swap cache: not as we know it */
 };
 
 /* How many slots are looked at in one go: preemption is off meanwhile. */

@@ -55,6 +55,8 @@ static const char *why(const struct kcaps *caps, enum kcap cap, int error)
 		return "needs CAP_SYS_PTRACE";
 	if (cap == KCAP_SWAP_SLOTS && error == -EPERM && kcaps_has(caps, KCAP_WALK))
 		return "needs CAP_SYSLOG";
+	if (cap == KCAP_SWAP_SLOTS && error == -EOPNOTSUPP && kcaps_has(caps, KCAP_WALK))
+		return "what this kernel keeps about its swap is not as we know it";
 	if (cap == KCAP_WALK || (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
 		return text_walker_error(error);
 	if (cap == KCAP_SWAP_SLOTS)

@@ -120,7 +120,7 @@ const char *text_walker_error(int error)
 	case -ESRCH:
 		return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
 	case -EOPNOTSUPP:
-		return "this kernel's page cache does not read as expected";
+		return "this kernel's page cache is not as the walk knows it";
 	}
 	return strerror(-error);
 }

@@ -22,7 +22,9 @@ struct locating {
 
 static enum slot_content tell_content(struct locating *l, uint8_t bits)
 {
-	if (l->slots->way == SWAP_WAY_NONE || (bits & (SWAP_SLOT_UNKNOWN | SWAP_SLOT_UNSETTLED)))
+	const uint8_t in_doubt = SWAP_SLOT_UNKNOWN | SWAP_SLOT_CACHE_UNKNOWN | SWAP_SLOT_UNSETTLED;
+
+	if (l->slots->way == SWAP_WAY_NONE || (bits & in_doubt))
 		return SLOT_UNKNOWN;
 	if (bits & SWAP_SLOT_ZERO)
 		return SLOT_ZERO;

@@ -8,9 +8,6 @@
 #include "probe/walker-inside.h"
 #include "util/util.h"
 
-#define SWAP_HAS_CACHE 0x40                /* in swap_map */
-#define SWAP_TABLE_BAD (~UINT64_C(0) << 3) /* in a swap table */
-
 /* Slots further apart than this are read in runs of their own. */
 #define GAP_MAX 16
 
@@ -23,6 +20,8 @@ const char *swap_way_to_string(enum swap_way way)
 		return "swap_map";
 	case SWAP_WAY_TABLE:
 		return "swap_table";
+	case SWAP_WAY_MAX:
+		break;
 	}
 	return "none";
 }
@@ -64,6 +63,8 @@ static int find_swap_info(struct swap_slots *s)
 	if (r < 0)
 		return r;
 	places = walker_swap(s->walker)->places;
+	s->has_maps = places.has_maps;
+	s->has_tables = places.has_tables;
 	s->error = places.swap_info || places.get_swap_device ? -ENODATA : -EPERM;
 	if (places.swap_info)
 		candidates[n++] = places.swap_info;
@@ -78,19 +79,109 @@ static int find_swap_info(struct swap_slots *s)
 	return MIN(r, 0);
 }
 
-static enum swap_way choose_way(const struct swap_slots *s)
+static bool may_use(const struct swap_slots *s, enum swap_way way)
 {
-	bool map = false;
+	if (s->refused[way])
+		return false;
+	return way == SWAP_WAY_MAP ? s->has_maps && !s->avoid_map : s->has_tables;
+}
 
-	/* A swapon that is under way, which may take seconds, has no map yet, nor any entry. */
-	for (unsigned k = 0; k < SWAP_TYPES; k++) {
-		const struct swap_type *t = &s->types[k];
+static void choose_way(struct swap_slots *s)
+{
+	enum swap_way way = SWAP_WAY_NONE;
 
-		map |= t->address && (t->flags & SWAP_FLAG_USED) && t->swap_map;
+	if (s->swap_info)
+		way = may_use(s, SWAP_WAY_MAP)     ? SWAP_WAY_MAP
+		      : may_use(s, SWAP_WAY_TABLE) ? SWAP_WAY_TABLE
+						   : SWAP_WAY_NONE;
+	if (way != s->way) {
+		s->confirmed = false;
+		memset(s->checked, 0, sizeof(s->checked));
 	}
-	if (!s->swap_info)
-		return SWAP_WAY_NONE;
-	return map && !s->avoid_map ? SWAP_WAY_MAP : SWAP_WAY_TABLE;
+	s->way = way;
+	if (s->swap_info && way == SWAP_WAY_NONE)
+		s->error = -EOPNOTSUPP;
+}
+
+void swap_slots_refuse(struct swap_slots *s)
+{
+	s->refused[s->way] = true;
+}
+
+enum unit_format swap_slots_format(const struct swap_slots *s)
+{
+	if (s->way == SWAP_WAY_MAP)
+		return UNIT_BYTE;
+	return s->has_maps ? UNIT_WORD : UNIT_COUNTED_WORD;
+}
+
+static bool lies_in(uint64_t address, uint64_t begin, uint64_t size)
+{
+	return address && address - begin < size;
+}
+
+/*
+ * What is not the same thing does not lie in the same place, nor in another thing. Of the zeromap
+ * there is nothing else that tells: any word might be one of its words.
+ */
+static bool makes_sense(const struct swap_type *t, const struct swap_places *p)
+{
+	uint64_t clusters = p->cluster_slots ? t->max / p->cluster_slots + 1 : 0;
+	const uint64_t places[] = {t->swap_map, t->zeromap, t->cluster_info, t->frontswap_map};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		for (size_t k = 0; k < i; k++)
+			if (places[i] && places[i] == places[k])
+				return false;
+	if (t->zeromap && !is_kernel_address(t->zeromap))
+		return false;
+	return !lies_in(t->zeromap, t->address, p->type_bytes) &&
+	       !lies_in(t->zeromap, t->cluster_info, clusters * p->cluster_bytes) &&
+	       !lies_in(t->zeromap, t->swap_map, t->max);
+}
+
+/*
+ * The first slot is none: it holds the header. What says of it that it is bad is the map or the
+ * table, beyond doubt where the whole byte or word is like no other. (One that goes away this
+ * moment cannot be read: then it is not checked yet.)
+ */
+static int check_type(struct swap_slots *s, unsigned type)
+{
+	struct swap_shared *shared = walker_swap(s->walker);
+	struct swap_question q = {0};
+	int r;
+
+	if (!makes_sense(&s->types[type], &shared->places))
+		return -EOPNOTSUPP;
+	if (!swap_question_add(s, &q, (uint64_t)type << ENTRY_TYPE_SHIFT))
+		return -EOVERFLOW;
+	shared->units[0] = 0;
+	r = swap_question_read(s, &q);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
+	if (!unit_is_header(swap_slots_format(s), shared->units[0]))
+		return -EOPNOTSUPP;
+	s->checked[type] = s->types[type];
+	return 0;
+}
+
+/* Those that were swapped on since: whether they are what they are taken for. */
+static int check_types(struct swap_slots *s)
+{
+	for (unsigned k = 0; k < SWAP_TYPES; k++) {
+		const struct swap_type *t = &s->types[k], *old = &s->checked[k];
+		int r;
+
+		/* Before it may be written to, and when it no more may, it is not whole. */
+		if (!t->address || !(t->flags & SWAP_FLAG_WRITEOK) ||
+		    (t->swap_map == old->swap_map && t->cluster_info == old->cluster_info &&
+		     t->zeromap == old->zeromap))
+			continue;
+		r = check_type(s, k);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int swap_slots_refresh(struct swap_slots *s)
@@ -105,7 +196,12 @@ int swap_slots_refresh(struct swap_slots *s)
 		r = find_swap_info(s);
 	if (r < 0)
 		return r;
-	s->way = choose_way(s);
+	for (choose_way(s); s->way != SWAP_WAY_NONE; choose_way(s)) {
+		r = check_types(s);
+		if (r != -EOPNOTSUPP)
+			return r;
+		swap_slots_refuse(s);
+	}
 	return 0;
 }
 
@@ -114,7 +210,7 @@ bool swap_slots_is_slot(const struct swap_slots *s, uint64_t entry)
 	unsigned type = entry_type(entry);
 	const struct swap_type *t = &s->types[type];
 
-	if (!s->swap_info)
+	if (s->way == SWAP_WAY_NONE)
 		return type < ENTRY_TYPE_SPECIAL;
 	return t->address && (t->flags & SWAP_FLAG_USED) && entry_offset(entry) < t->max;
 }
@@ -169,24 +265,14 @@ int swap_question_read(struct swap_slots *s, const struct swap_question *q)
 	return shared->failed || shared->n_runs_done != q->n_runs ? -EAGAIN : 0;
 }
 
-/* A word of a swap table. */
-static bool word_is_cached(uint64_t word)
-{
-	if (word == 0 || (word & 1))
-		return false; /* free, or the shadow of a folio that has left */
-	if ((word & 7) == 4 || word == SWAP_TABLE_BAD)
-		return false; /* not in use by any version; a bad slot, as the first one is */
-	return true;          /* a folio's address, from 7.1 on its number */
-}
-
 /* Answers lie one run behind the other. */
-static bool is_unit_cached(const struct swap_slots *s, uint64_t at)
+static uint64_t unit_at(const struct swap_slots *s, uint64_t at)
 {
 	const uint64_t *units = walker_swap(s->walker)->units;
 
 	if (s->way == SWAP_WAY_MAP)
-		return ((const uint8_t *)units)[at] & SWAP_HAS_CACHE;
-	return word_is_cached(units[at / sizeof(uint64_t)]);
+		return ((const uint8_t *)units)[at];
+	return units[at / sizeof(uint64_t)];
 }
 
 bool swap_run_has(const struct swap_run *run, uint64_t entry)
@@ -195,14 +281,13 @@ bool swap_run_has(const struct swap_run *run, uint64_t entry)
 	       entry_offset(entry) - run->offset < run->count;
 }
 
-bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
+uint64_t swap_answer_unit(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
 {
 	const struct swap_run *runs = walker_swap(s->walker)->runs;
 
 	while (!swap_run_has(&runs[a->run], entry))
 		a->at += bytes_of(s, runs[a->run++].count);
-	return is_unit_cached(s,
-			      a->at + (entry_offset(entry) - runs[a->run].offset) * unit_size(s));
+	return unit_at(s, a->at + (entry_offset(entry) - runs[a->run].offset) * unit_size(s));
 }
 
 void swap_stretches_done(struct swap_stretches *s)
@@ -218,7 +303,8 @@ int swap_stretches_add(struct swap_stretches *s, const struct swap_slots *slots,
 	unsigned type = entry_type(entry);
 
 	if (!s->bits[type]) {
-		s->n[type] = (slots->types[type].max + SWAP_RUN_SLOTS - 1) / SWAP_RUN_SLOTS;
+		s->n[type] =
+			((uint64_t)slots->types[type].max + SWAP_RUN_SLOTS - 1) / SWAP_RUN_SLOTS;
 		s->bits[type] = calloc(s->n[type] / 64 + 1, sizeof(uint64_t));
 		if (!s->bits[type])
 			return -ENOMEM;
@@ -239,8 +325,8 @@ static int any_cached(struct swap_slots *s, const struct swap_question *q)
 		return r;
 	for (uint64_t i = 0; i < q->bytes / sizeof(uint64_t); i++)
 		cached |= s->way == SWAP_WAY_MAP
-				  ? units[i] & UINT64_C(0x0101010101010101) * SWAP_HAS_CACHE
-				  : (uint64_t)word_is_cached(units[i]);
+				  ? units[i] & UINT64_C(0x0101010101010101) * SWAP_MAP_HAS_CACHE
+				  : (uint64_t)word_may_be_cached(units[i]);
 	return cached != 0;
 }
 

@@ -11,12 +11,14 @@
 #include <stdint.h>
 
 #include "bpf/swap.h"
+#include "classify/units.h"
 #include "probe/walker.h"
 
 enum swap_way {
 	SWAP_WAY_NONE,  /* swap_info cannot be found on this kernel */
 	SWAP_WAY_MAP,   /* swap_map */
 	SWAP_WAY_TABLE, /* swap tables */
+	SWAP_WAY_MAX,
 };
 
 const char *swap_way_to_string(enum swap_way way);
@@ -25,12 +27,19 @@ const char *swap_way_to_string(enum swap_way way);
 struct swap_slots {
 	struct walker *walker; /* borrowed */
 	enum swap_way way;
-	int error; /* why there is none: -EPERM (CAP_SYSLOG), -ENODATA (no swap since boot) */
-	uint64_t swap_info;   /* addresses; 0: not found */
-	uint64_t zswap_trees; /* likewise */
-	bool avoid_map;       /* for tests: read the tables where there are both */
-	bool avoid_swap_info; /* for tests: as if it could not be found */
+	/* Why there is none: -EPERM (CAP_SYSLOG), -ENODATA (no swap since boot), -EOPNOTSUPP (what
+	 * this kernel keeps does not read as expected) */
+	int error;
+	bool refused[SWAP_WAY_MAX]; /* for that */
+	bool confirmed;             /* the way has been tried on slots of an object */
+	uint64_t swap_info;         /* addresses; 0: not found */
+	uint64_t zswap_trees;       /* likewise */
+	bool avoid_map;             /* for tests: read the tables where there are both */
+	bool avoid_swap_info;       /* for tests: as if it could not be found */
+	bool has_maps;              /* by this kernel's BTF */
+	bool has_tables;
 	struct swap_type types[SWAP_TYPES];
+	struct swap_type checked[SWAP_TYPES]; /* as they were when they were found to make sense */
 };
 
 /*
@@ -39,6 +48,12 @@ struct swap_slots {
  * negative errno.
  */
 int swap_slots_refresh(struct swap_slots *s);
+
+/* The way does not tell what it should: never again. To be followed by a refresh. */
+void swap_slots_refuse(struct swap_slots *s);
+
+/* How the way is to be read. */
+enum unit_format swap_slots_format(const struct swap_slots *s);
 
 /* True if this is a slot of a swap that is in use. Without swap_info: true unless poison. */
 bool swap_slots_is_slot(const struct swap_slots *s, uint64_t entry);
@@ -66,7 +81,7 @@ struct swap_answer {
 	uint64_t at; /* bytes: where the run's answers begin */
 };
 
-bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, uint64_t entry);
+uint64_t swap_answer_unit(const struct swap_slots *s, struct swap_answer *a, uint64_t entry);
 bool swap_run_has(const struct swap_run *run, uint64_t entry);
 
 /* Stretches of SWAP_RUN_SLOTS slots: all those in which an object has entries. */

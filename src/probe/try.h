@@ -12,3 +12,6 @@
  * descriptor or a negative errno.
  */
 int try_object_create(uint64_t page_size, uint64_t pages, const uint64_t *written, size_t n);
+
+/* Writes one more, likewise. Returns 0 or a negative errno. */
+int try_object_write(int fd, uint64_t page_size, uint64_t page);

@@ -5,6 +5,7 @@
 
 #include "model/snapshot.h"
 #include "probe/swap-contents.h"
+#include "probe/swap-trial.h"
 #include "probe/walk.h"
 #include "util/util.h"
 
@@ -35,9 +36,7 @@ struct careful {
 	struct look settling[2]; /* of one block that moved */
 };
 
-/* The part of a record that lies in the 64 pages from first on. */
-static void block_from_record(const struct walk_record *record, uint64_t first,
-			      struct walk_block *ret)
+void walk_block_take(const struct walk_record *record, uint64_t first, struct walk_block *ret)
 {
 	uint64_t before = first - record->slots[1];
 
@@ -77,7 +76,7 @@ static int look_read(struct careful *c, uint64_t first, uint64_t end, struct loo
 				look->end = at;
 				return 0;
 			}
-			block_from_record(record, at, &look->blocks[look->n_blocks++]);
+			walk_block_take(record, at, &look->blocks[look->n_blocks++]);
 		}
 	}
 	return 0;
@@ -106,6 +105,7 @@ static uint64_t slots_to_ask(const struct walk_block *b)
 /* What was asked, in the order of the entries. */
 static void take_cached(const struct swap_slots *slots, struct look *look)
 {
+	enum unit_format format = swap_slots_format(slots);
 	struct swap_answer answer = {0};
 
 	for (size_t i = 0; i < look->n_blocks; i++) {
@@ -114,8 +114,17 @@ static void take_cached(const struct swap_slots *slots, struct look *look)
 		for (uint64_t left = slots_to_ask(b); left; left &= left - 1) {
 			unsigned k = (unsigned)__builtin_ctzll(left);
 
-			if (swap_answer_is_cached(slots, &answer, b->entries[k]))
+			switch (unit_tell(format,
+					  swap_answer_unit(slots, &answer, b->entries[k]))) {
+			case UNIT_SWAPPED:
+				break;
+			case UNIT_CACHED:
 				b->swap.cached |= UINT64_C(1) << k;
+				break;
+			case UNIT_STRANGE:
+				b->ask_again |= UINT64_C(1) << k;
+				break;
+			}
 		}
 	}
 }
@@ -133,6 +142,8 @@ static void take_contents(const struct swap_slots *slots, struct look *look)
 			b->contents[k] = swap_contents_of(slots, &answer, b->entries[k]);
 			if (b->contents[k] & SWAP_SLOT_CACHED)
 				b->swap.cached |= UINT64_C(1) << k;
+			if (b->contents[k] & SWAP_SLOT_CACHE_UNKNOWN)
+				b->swap.unknown |= UINT64_C(1) << k;
 		}
 	}
 }
@@ -197,6 +208,14 @@ static int ask_about_entries(struct careful *c, struct look *look)
 {
 	const struct swap_slots *slots = &c->prober->slots;
 
+	for (size_t i = 0; i < look->n_blocks && !slots->confirmed; i++) {
+		int r = 0;
+
+		if (look->blocks[i].node.entry)
+			r = swap_trial(c->prober, c->range->fd, look->blocks[i].first);
+		if (r < 0)
+			return r;
+	}
 	for (size_t i = 0; i < look->n_blocks; i++)
 		sort_out_strangers(slots, &look->blocks[i]);
 	return slots->way == SWAP_WAY_NONE ? ask_mincore(c, look) : ask_slots(c, look);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "probe/account.h"
+#include "probe/swap-trial.h"
 #include "probe/walk.h"
 #include "util/util.h"
 
@@ -30,7 +31,8 @@ struct walk {
 	struct walk_facts facts;         /* the latest */
 	bool have_slots;                 /* the swaps are known as they are now */
 	bool any_entry;
-	bool need_care; /* the fast pass saw what only the careful one can tell */
+	uint64_t entry_page; /* one of the pages that have one */
+	bool need_care;      /* the fast pass saw what only the careful one can tell */
 	uint32_t sources;
 	uint64_t moved;
 };
@@ -161,6 +163,7 @@ static int note_entries(struct walk *w, const struct walk_record *record, struct
 	uint64_t entries[WORDS];
 
 	w->any_entry = true;
+	w->entry_page = record->first + (unsigned)__builtin_ctzll(node->entry);
 	if (record->shift == 0 && node->sibling == 0)
 		return note_small(w, record->slots, node);
 	if (record->shift == 0)
@@ -218,6 +221,9 @@ static int any_cached(struct walk *w)
 
 	if (!w->any_entry)
 		return 0;
+	r = swap_trial(w->prober, w->request->fd, w->entry_page);
+	if (r < 0)
+		return r;
 	if (w->prober->slots.way == SWAP_WAY_NONE)
 		return 1;
 	r = swap_stretches_any_cached(&w->stretches, &w->prober->slots);
@@ -309,6 +315,9 @@ static int is_quiet(struct walk *w)
 	/* A punch or truncate accounts for the entries it has freed, and moves ctime, at its end.
 	 */
 	if (w->facts.writing || w->facts.locked)
+		return 0;
+	/* fstat has set that right, if it was not; else we have read something else. */
+	if (w->facts.alloced != w->facts.nrpages + w->facts.swapped)
 		return 0;
 	take_facts(&w->facts, &after);
 	account_add_events(&after);

@@ -7,6 +7,7 @@
  *   walk-careful.c  reads nodes, asks about their swap entries, reads the nodes again
  *   walker.c        the BPF programs
  *   swap-slots.c    what they read of the swaps
+ *   swap-trial.c    whether that is what we take it for
  */
 
 #include "classify/node.h"
@@ -23,6 +24,9 @@ struct walk_block {
 	uint64_t entries[WORDS]; /* swap entries, of the bits of node.entry */
 	uint8_t contents[WORDS]; /* likewise, if they were asked for: SWAP_SLOT_ bits */
 };
+
+/* The part of a record that lies in the 64 pages from first on; nothing is known of its swap. */
+void walk_block_take(const struct walk_record *record, uint64_t first, struct walk_block *ret);
 
 struct walk_range {
 	int fd;

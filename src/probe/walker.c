@@ -2,11 +2,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include "probe/try.h"
 #include "probe/walker-inside.h"
+#include "probe/walker-try.h"
 #include "probe/walker.h"
 #include "util/util.h"
 
@@ -73,7 +71,7 @@ int walker_swap_contents(struct walker *w, uint64_t first, uint64_t n_runs)
 	return run_program(w->programs->progs.swap_contents, args, sizeof(args));
 }
 
-static int read_chunk(struct walker *w, const struct walk_args *args, struct walker_chunk *ret)
+int walker_read_chunk(struct walker *w, const struct walk_args *args, struct walker_chunk *ret)
 {
 	const struct walk_result *result = &w->programs->bss->result;
 	int r = run_program(w->programs->progs.walk_chunk, args, sizeof(*args));
@@ -106,7 +104,7 @@ int walker_read(struct walker *w, const struct walker_place *place, struct walke
 		.end = place->end,
 		.records = MIN(w->records, place->max_records),
 	};
-	int r = read_chunk(w, &args, ret);
+	int r = walker_read_chunk(w, &args, ret);
 
 	if (r < 0)
 		return r;
@@ -121,82 +119,16 @@ void walker_get_stats(const struct walker *w, struct walker_stats *ret)
 	*ret = w->stats;
 }
 
-/*
- * The object to try on: a written page, a page that fallocate made, a hole, and a page far enough
- * that there must be nodes of three levels.
+/* EACCES is what a security module says, but the verifier too. */
+static bool may_use_bpf(void)
+{
+	_cleanup_close_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shmstate", 4, 8, 1, NULL);
+
+	return fd >= 0;
+}
+
+/* A field that is not in the BTF makes the verifier refuse the programs: the kernel is not known.
  */
-enum {
-	TRY_WRITTEN = 0,
-	TRY_ALLOCATED = 1,
-	TRY_HOLE = 2,
-	TRY_FAR = 5000,
-	TRY_PAGES = 6000,
-};
-
-static int make_try_object(uint64_t page_size)
-{
-	static const uint64_t written[] = {TRY_WRITTEN, TRY_FAR};
-	int fd = try_object_create(page_size, TRY_PAGES, written, ARRAY_SIZE(written));
-
-	if (fd >= 0 && fallocate(fd, 0, (off_t)(TRY_ALLOCATED * page_size), (off_t)page_size) < 0) {
-		int r = -errno;
-
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
-static bool is_folio(uint64_t word)
-{
-	return word != 0 && (word & 3) == 0;
-}
-
-/* True if the chunk shows the try object as it was made. */
-static bool is_as_made(const struct walker_chunk *c, uint64_t page_size)
-{
-	const struct walk_record *near = &c->records[0], *far = &c->records[1];
-	uint64_t far_first = TRY_FAR / WALK_NODE_PAGES * WALK_NODE_PAGES;
-
-	if (c->n_records != 2 || c->next < TRY_PAGES)
-		return false;
-	if (c->before.size != TRY_PAGES * page_size || c->before.nrpages != 3 ||
-	    c->before.alloced != 3 || c->before.swapped != 0 ||
-	    c->before.fallocend != TRY_ALLOCATED + 1)
-		return false;
-	if (near->first != 0 || near->shift != 0 || far->first != far_first || far->shift != 0)
-		return false;
-	for (uint64_t k = 0; k < WALK_NODE_PAGES; k++) {
-		if (is_folio(near->slots[k]) != (k == TRY_WRITTEN || k == TRY_ALLOCATED))
-			return false;
-		if (is_folio(far->slots[k]) != (k == TRY_FAR - far_first))
-			return false;
-	}
-	return near->not_uptodate == 1 << TRY_ALLOCATED && far->not_uptodate == 0;
-}
-
-/* Learns how shmem objects are known, and refuses a kernel that reads otherwise than expected. */
-static int walker_try(struct walker *w)
-{
-	struct walk_args args = {.end = TRY_PAGES, .records = WALK_RECORDS};
-	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	_cleanup_close_ int fd = make_try_object(page_size);
-	struct walker_chunk chunk;
-	int r;
-
-	if (fd < 0)
-		return fd;
-	args.fd = (uint64_t)fd;
-	r = read_chunk(w, &args, &chunk);
-	if (r < 0)
-		return r;
-	if (!is_as_made(&chunk, page_size))
-		return -EOPNOTSUPP;
-	w->a_ops = chunk.before.a_ops;
-	w->stats = (struct walker_stats){0};
-	return 0;
-}
-
 static int walker_load(struct walker *w, enum walker_use use)
 {
 	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
@@ -206,6 +138,8 @@ static int walker_load(struct walker *w, enum walker_use use)
 	if (w->programs && use != WALKER_LOCATE)
 		bpf_program__set_autoload(w->programs->progs.swap_contents, false);
 	r = w->programs ? exact_bpf__load(w->programs) : -errno;
+	if (w->programs && (r == -EINVAL || r == -E2BIG || (r == -EACCES && may_use_bpf())))
+		r = -EOPNOTSUPP;
 	libbpf_set_print(printing);
 	return r;
 }
@@ -220,7 +154,8 @@ int walker_new(enum walker_use use, struct walker **ret)
 	w->records = WALK_RECORDS;
 	r = walker_load(w, use);
 	if (r >= 0)
-		r = walker_try(w);
+		r = walker_try(w, &w->a_ops);
+	w->stats = (struct walker_stats){0};
 	if (r < 0) {
 		walker_free(w);
 		return r;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "probe/swap-contents.h"
+#include "probe/swap-trial.h"
 #include "probe/walk.h"
 
 #define FOLIO(n) (UINT64_C(0xffffea0000000000) + 64 * (n))
@@ -29,6 +30,7 @@ static struct {
 	unsigned read;       /* how often it was read */
 	unsigned locked;     /* that many readings, somebody holds the page cache's lock */
 	uint64_t cached[2];  /* swap entries 0 to 63 that are in the swap cache: at first, then */
+	uint64_t strange[2]; /* those of which the swap says what cannot be, likewise */
 	unsigned asked;      /* how often the swap was asked */
 	unsigned failing;    /* that many times, a swap goes away meanwhile */
 	uint64_t known_from; /* refreshes until the swap is known */
@@ -97,11 +99,27 @@ int swap_question_read(struct swap_slots *s, const struct swap_question *q)
 	return 0;
 }
 
-bool swap_answer_is_cached(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
+enum unit_format swap_slots_format(const struct swap_slots *s)
+{
+	(void)s;
+	return UNIT_BYTE;
+}
+
+uint64_t swap_answer_unit(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
 {
 	(void)s;
 	(void)a;
-	return fake.cached[fake.asked > 1] >> entry & 1;
+	if (fake.strange[fake.asked > 1] >> entry & 1)
+		return 0;
+	return fake.cached[fake.asked > 1] >> entry & 1 ? 0xff : 0xbf;
+}
+
+int swap_trial(struct prober *p, int fd, uint64_t page)
+{
+	(void)fd;
+	(void)page;
+	p->slots.confirmed = true;
+	return 0;
 }
 
 int swap_contents_read(struct swap_slots *s, const struct swap_question *q)
@@ -112,7 +130,7 @@ int swap_contents_read(struct swap_slots *s, const struct swap_question *q)
 /* Entries in zswap are told by their number. */
 uint8_t swap_contents_of(const struct swap_slots *s, struct swap_answer *a, uint64_t entry)
 {
-	uint8_t cached = swap_answer_is_cached(s, a, entry) ? SWAP_SLOT_CACHED : 0;
+	uint8_t cached = swap_answer_unit(s, a, entry) & 0x40 ? SWAP_SLOT_CACHED : 0;
 
 	return entry >= 32 ? SWAP_SLOT_ZSWAP | cached : cached;
 }
@@ -306,6 +324,20 @@ static void test_new_swap(void **state)
 	check("?P", 0);
 }
 
+/* What is said of an entry cannot be: it is asked about again, but not for ever. */
+static void test_strange(void **state)
+{
+	(void)state;
+	fake.strange[0] = 1 << 4 | 1 << 6;
+	fake.cached[1] = 1 << 4;
+	FINDS(ENTRY(4), ENTRY(5), ENTRY(6));
+	check("CSS", 0);
+	setup(NULL);
+	fake.strange[0] = fake.strange[1] = 1 << 5;
+	FINDS(ENTRY(4), ENTRY(5), ENTRY(6));
+	check("S?S", 0);
+}
+
 static void test_poison(void **state)
 {
 	uint64_t poison = ENTRY(UINT64_C(27) << ENTRY_TYPE_SHIFT);
@@ -398,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup(test_swap_goes_away, setup),
 		cmocka_unit_test_setup(test_swap_keeps_going_away, setup),
 		cmocka_unit_test_setup(test_new_swap, setup),
+		cmocka_unit_test_setup(test_strange, setup),
 		cmocka_unit_test_setup(test_poison, setup),
 		cmocka_unit_test_setup(test_mincore, setup),
 		cmocka_unit_test_setup(test_split, setup),
