@@ -108,7 +108,7 @@ static bool swaps_begin(void)
 
 	if (!root || strcmp(root, "1") != 0 || geteuid() != 0)
 		return false;
-	locks[0] = take_lock("/run/shmstate-scenarios.lock", LOCK_EX);
+	locks[0] = take_lock("/run/lock/shmstate-scenarios.lock", LOCK_EX);
 	for (int i = 0; i < SWAPS; i++)
 		run_tempswap("on zram 64", swaps[i], sizeof(swaps[i]));
 	return swaps[SWAPS - 1][0] == '/';
@@ -178,7 +178,7 @@ int known_begin(void)
 	if (r < 0)
 		return r;
 	have_swap = swaps_begin();
-	locks[1] = take_lock("/run/shmfactory.lock", LOCK_SH);
+	locks[1] = take_lock("/run/lock/shmfactory.lock", LOCK_SH);
 	make_small();
 	make_strangers();
 	if (have_swap)
