@@ -306,6 +306,30 @@ static __always_inline int folio_read_flags(const void *folio, unsigned long *re
 	return bpf_probe_read_kernel(ret, sizeof(*ret), &wrapped->flags);
 }
 
+enum writing {
+	WRITTEN,
+	NEVER_WRITTEN,
+	UNDER_WAY, /* not yet, but somebody is at it */
+};
+
+/*
+ * What fallocate made is not uptodate until it is written. Until 6.3 neither is the large folio
+ * into which a collapse copies pages, and which has their places meanwhile; but that one is locked
+ * (f3f0e1d2150b "khugepaged: add support of collapse for tmpfs/shmem pages").
+ */
+static __always_inline enum writing folio_writing(const void *folio)
+{
+	unsigned long flags;
+
+	if (folio_read_flags(folio, &flags) < 0)
+		return WRITTEN;
+	if (flags >> bpf_core_enum_value(enum pageflags, PG_uptodate) & 1)
+		return WRITTEN;
+	if (flags >> bpf_core_enum_value(enum pageflags, PG_locked) & 1)
+		return UNDER_WAY;
+	return NEVER_WRITTEN;
+}
+
 /*
  * The swap. Whether a slot is in the swap cache:
  * - until 6.19 swap_map has a byte a slot, of which 0x40 says so; in 7.0 it only counts, and 7.1

@@ -56,13 +56,9 @@ static __always_inline struct walk_record *next_record(void)
 	return &records[MASKED(walk.n, WALK_RECORDS - 1)];
 }
 
-static __always_inline bool_t never_written(__u64 word)
+static __always_inline enum writing writing_of(__u64 word)
 {
-	unsigned long flags;
-
-	if (!is_folio(word) || folio_read_flags((void *)word, &flags) < 0)
-		return 0;
-	return !(flags >> bpf_core_enum_value(enum pageflags, PG_uptodate) & 1);
+	return is_folio(word) ? folio_writing((void *)word) : WRITTEN;
 }
 
 /*
@@ -79,14 +75,16 @@ static long look_at_flags(__u32 i, void *context)
 	__u64 k = MASKED(i, XA_CHUNK_MASK), word, again = 0;
 	struct walk_record *r = next_record();
 	struct leaf *leaf = context;
+	enum writing writing;
 
 	if (!r)
 		return 1;
 	word = r->slots[k];
-	if (!is_folio(word) || !never_written(word))
+	writing = writing_of(word);
+	if (writing == WRITTEN)
 		return 0;
 	bpf_probe_read_kernel(&again, sizeof(again), &leaf->node->slots[k]);
-	if (again == word)
+	if (again == word && writing == NEVER_WRITTEN)
 		r->not_uptodate |= (__u64)1 << k;
 	else
 		r->slots[k] = WALK_RETRY_WORD;
@@ -175,6 +173,7 @@ static __always_inline int copy_large(struct xa_node *node, __u64 k, __u64 first
 {
 	__u64 head = k, word = walk.parent[MASKED(k, XA_CHUNK_MASK)], again = 0;
 	struct walk_record *r = next_record();
+	enum writing writing = WRITTEN;
 
 	if (!r)
 		return -1;
@@ -185,9 +184,12 @@ static __always_inline int copy_large(struct xa_node *node, __u64 k, __u64 first
 	r->first = first;
 	r->shift = shift;
 	r->slots[1] = first - ((k - head) << shift);
-	r->not_uptodate = r->slots[1] < walk.allocated_end && never_written(word);
+	if (r->slots[1] < walk.allocated_end)
+		writing = writing_of(word);
+	r->not_uptodate = writing == NEVER_WRITTEN;
 	bpf_probe_read_kernel(&again, sizeof(again), &node->slots[head]);
-	if (!word || is_internal(word) || head > k || again != word || is_piece(word, head))
+	if (!word || is_internal(word) || head > k || again != word || is_piece(word, head) ||
+	    writing == UNDER_WAY)
 		word = WALK_RETRY_WORD;
 	r->slots[0] = word;
 	walk.n++;
@@ -198,15 +200,18 @@ static __always_inline int copy_large(struct xa_node *node, __u64 k, __u64 first
 static __always_inline void copy_root(struct address_space *mapping, __u64 word)
 {
 	struct walk_record *r = next_record();
+	enum writing writing = WRITTEN;
 
 	if (!r)
 		return;
 	r->first = 0;
 	r->shift = 0;
 	__builtin_memset(r->slots, 0, sizeof(r->slots));
-	r->not_uptodate = walk.allocated_end > 0 && never_written(word);
+	if (walk.allocated_end > 0)
+		writing = writing_of(word);
+	r->not_uptodate = writing == NEVER_WRITTEN;
 	r->slots[0] = word;
-	if ((__u64)BPF_CORE_READ(mapping, i_pages.xa_head) != word)
+	if ((__u64)BPF_CORE_READ(mapping, i_pages.xa_head) != word || writing == UNDER_WAY)
 		r->slots[0] = WALK_RETRY_WORD;
 	walk.n++;
 }

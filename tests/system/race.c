@@ -111,7 +111,7 @@ static void judge(struct scanner *s, const uint64_t *sums)
 		if (!is_held(s->race, x->page))
 			continue;
 		if (x->got == PAGE_UNKNOWN) {
-			if (s->unknown++ < 3 && !s->prober.slots.avoid_swap_info)
+			if (s->unknown++ < 3 && s->prober.slots.way != SWAP_WAY_NONE)
 				print_suspect("unknown", s, x);
 			continue;
 		}
@@ -170,7 +170,7 @@ static void add_up(struct scanner *s, struct totals *t)
 	t->classifications += s->classifications;
 	t->wrong += s->wrong;
 	/* Without swap_info some pages cannot be told, and that is said. */
-	t->unknown += s->prober.slots.avoid_swap_info ? 0 : s->unknown;
+	t->unknown += s->prober.slots.way == SWAP_WAY_NONE ? 0 : s->unknown;
 	t->scans += s->scans;
 	t->longest_chunk_ns = MAX(t->longest_chunk_ns, stats.max_ns);
 }
