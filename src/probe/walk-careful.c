@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "model/snapshot.h"
 #include "probe/swap-contents.h"
@@ -17,6 +18,8 @@
 
 /* How often a block that changes while it is read is read again. */
 #define SETTLE_TRIES 16
+#define SETTLE_WAITS 4 /* from this try on it waits, each time twice as long */
+#define SETTLE_WAIT_MAX_US 100000
 
 /* One reading, and the entries as they were then. */
 struct look {
@@ -32,6 +35,7 @@ struct careful {
 	struct walk_range *range;
 	struct mincore_map map;  /* where the swap's accounting cannot be read */
 	bool may_ask;            /* and mincore does not lie to us */
+	unsigned waited_us;      /* for what did not settle */
 	struct look looks[2];    /* of all, piece by piece */
 	struct look settling[2]; /* of one block that moved */
 };
@@ -348,6 +352,20 @@ static void settle_pages(struct walk_block *b, const struct walk_block *new)
 	b->node.retry &= ~pages;
 }
 
+/*
+ * What a few looks at once did not settle may take its time: until 6.3 a collapse has the places of
+ * the pages that it copies. A walk waits no longer than that in all, for what never settles.
+ */
+static void wait_to_settle(struct careful *c, int try)
+{
+	unsigned us = try < SETTLE_WAITS ? 0 : 10u << (try - SETTLE_WAITS);
+
+	if (us == 0 || c->waited_us + us > SETTLE_WAIT_MAX_US)
+		return;
+	c->waited_us += us;
+	usleep(us);
+}
+
 static int settle_block(struct careful *c, struct walk_block *b)
 {
 	uint64_t moved = c->range->moved; /* what moves on and on has moved once */
@@ -355,8 +373,10 @@ static int settle_block(struct careful *c, struct walk_block *b)
 	for (int i = 0; i < SETTLE_TRIES && b->node.retry; i++) {
 		struct walk_block nothing = {.first = b->first};
 		struct look *look = &c->settling[1];
-		int r = swap_slots_refresh(&c->prober->slots);
+		int r;
 
+		wait_to_settle(c, i);
+		r = swap_slots_refresh(&c->prober->slots);
 		if (r >= 0)
 			r = look_twice(c, b->first, b->first + WORDS, c->settling);
 		c->range->moved = moved;
