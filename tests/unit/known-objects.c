@@ -216,6 +216,13 @@ static bool may_be_swapped(char made, char got)
 	return (made == 'P' || made == 'a') && (got == 'S' || got == 'C');
 }
 
+/* Where there is no cachestat, the portable probe knows no more of what is in core. */
+static bool is_all_that_is_known(const struct snapshot *s, char made, char got)
+{
+	return got == 'c' && (made == 'P' || made == 'C') &&
+	       (s->sources & SOURCE_PAGE_CACHE) == 0 && !kcaps_has(&caps, KCAP_CACHESTAT);
+}
+
 /*
  * Others may also empty the swap cache, or read from it, or swap off what they swapped on: then the
  * page is what the portable probe now says of it, which reads nothing of what the walk reads.
@@ -247,6 +254,8 @@ static bool states_are_right(struct known *k, const struct snapshot *s, bool *pa
 		entries += got == 'S' || got == 'C';
 		if (got == '?')
 			*partly = true;
+		else if (is_all_that_is_known(s, made, got))
+			continue;
 		else if (may_be_swapped(made, got))
 			swapped++;
 		else if (got != made && !has_moved(k, i, got)) {

@@ -202,6 +202,18 @@ static void test_unaltered(void **state)
 	end();
 }
 
+/*
+ * A kernel before 6.18, with no table of swap slots, and without a zeromap: that is what those
+ * before 6.12 are like, and there are no others.
+ */
+static bool is_like_an_older_kernel(const char *member, enum alter way)
+{
+	struct alteration a;
+
+	return way == ALTER_NAME && strcmp(member, "zeromap") == 0 &&
+	       !alter_member("swap_cluster_info", "table", ALTER_NAME, &a);
+}
+
 static void test_members(void **state)
 {
 	static const enum alter ways[] = {ALTER_NAME, ALTER_LATER, ALTER_EARLIER, ALTER_NEXT,
@@ -212,7 +224,8 @@ static void test_members(void **state)
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		for (size_t k = 0; k < (brief ? 1 : ARRAY_SIZE(ways)); k++)
-			if (alter_member(members[i].type, members[i].member, ways[k], &a))
+			if (!is_like_an_older_kernel(members[i].member, ways[k]) &&
+			    alter_member(members[i].type, members[i].member, ways[k], &a))
 				try(&a, "%s.%s %s", members[i].type, members[i].member,
 				    alter_to_string(ways[k]));
 	end();

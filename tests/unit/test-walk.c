@@ -114,7 +114,7 @@ static void test_random(void **state)
 	struct random random = {.state = 31};
 
 	(void)state;
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < rounds(100); i++) {
 		size_t n = random_below(&random, 10000), at = 0;
 		uint64_t longest = 1 + random_below(&random, 300);
 		char letters[10001];
@@ -173,7 +173,7 @@ static void test_ranges(void **state)
 	for (uint64_t first = 0; first < 140; first++)
 		for (uint64_t count = 0; count < 140; count += 1 + count / 8)
 			check_range(fd, (struct page_range){first, count}, &expected);
-	for (int i = 0; i < 2000; i++)
+	for (int i = 0; i < rounds(2000); i++)
 		check_range(fd,
 			    (struct page_range){random_below(&random, 9200),
 						random_below(&random, 9200)},
@@ -231,7 +231,7 @@ static void test_sparse(void **state)
 	state_map_append(&expected, pages - 1 - at, PAGE_HOLE);
 	state_map_append(&expected, 1, PAGE_PRESENT);
 	check(fd, &expected);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < rounds(300); i++)
 		check_range(fd,
 			    (struct page_range){random_below(&random, pages) >>
 							random_below(&random, 39),

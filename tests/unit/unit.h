@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "util/util.h"
 
@@ -25,6 +26,12 @@ int capture(int (*f)(void *context), void *context, char **ret_out, size_t *ret_
 
 /* How many lines s has; a line without its newline makes it SIZE_MAX. */
 size_t count_lines(const char *s);
+
+/* How often to try something, where that is a matter of taste: less on slow machines. */
+static inline int rounds(int n)
+{
+	return getenv("SHMSTATE_TEST_BRIEF") ? n / 10 : n;
+}
 
 /* Pseudo random numbers, the same in every run. */
 struct random {
