@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 
+#include "probe/mapping.h"
 #include "probe/mincore.h"
 #include "util/util.h"
 
@@ -30,10 +31,10 @@ static int mincore_remap(struct mincore_map *map, uint64_t first, uint64_t count
 	for (uint64_t step = MAP_PAGES;; step /= 8) {
 		uint64_t start = step > count ? first / step * step : first;
 		uint64_t pages = MIN(MAX(step, first + count - start), last - start);
-		void *address = mmap(NULL, pages * map->page_size, PROT_NONE, MAP_SHARED, map->fd,
-				     (off_t)(start * map->page_size));
+		void *address = mapping_new(NULL, pages * map->page_size, map->fd,
+					    (off_t)(start * map->page_size));
 
-		if (address != MAP_FAILED) {
+		if (address) {
 			map->address = address;
 			map->first = start;
 			map->count = pages;
@@ -64,10 +65,10 @@ int mincore_read(struct mincore_map *map, uint64_t first, size_t count, unsigned
 int mincore_check(int fd, uint64_t page_size)
 {
 	unsigned char in_core = 1;
-	void *address = mmap(NULL, page_size, PROT_NONE, MAP_SHARED, fd, FAR_OFFSET(page_size));
+	void *address = mapping_new(NULL, page_size, fd, FAR_OFFSET(page_size));
 	int r = 0;
 
-	if (address == MAP_FAILED)
+	if (!address)
 		return -errno;
 	if (mincore(address, page_size, &in_core) < 0)
 		r = -errno;

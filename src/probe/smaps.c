@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "probe/mapping.h"
 #include "probe/smaps.h"
 #include "util/util.h"
 
@@ -55,12 +56,11 @@ static int smaps_of_mapping(const void *address, uint64_t page_size, uint64_t *r
 
 static int smaps_of_part(int fd, uint64_t page_size, uint64_t first, uint64_t count, uint64_t *ret)
 {
-	void *address = mmap(LOW_ADDRESS, count * page_size, PROT_NONE, MAP_SHARED, fd,
-			     (off_t)(first * page_size));
+	void *address = mapping_new(LOW_ADDRESS, count * page_size, fd, (off_t)(first * page_size));
 	int r;
 
 	/* An object larger than the address space is no lack of memory. */
-	if (address == MAP_FAILED)
+	if (!address)
 		return errno == ENOMEM ? -EOVERFLOW : -errno;
 	r = smaps_of_mapping(address, page_size, ret);
 	munmap(address, count * page_size);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "probe/cachestat.h"
+#include "probe/mincore.h"
 
 /* old: the last change lies some ticks of the clock back, so that the kernel's counters can prove.
  */
@@ -276,6 +278,43 @@ static void test_not_memory(void **state)
 	assert_int_equal(s.count, 77); /* untouched */
 }
 
+/* VmFlags of the mapping there, as smaps has them: " nh" among them is MADV_NOHUGEPAGE. */
+static bool khugepaged_keeps_off(const void *address)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	bool inside = false, off = false;
+	char line[512];
+
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		char *end;
+		uintmax_t start = strtoumax(line, &end, 16);
+
+		if (*end == '-' && end > line)
+			inside = start == (uintptr_t)address;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			off = strstr(line, " nh") != NULL;
+	}
+	fclose(smaps);
+	return off;
+}
+
+/* It would fill the holes of what we have mapped: then looking were touching. */
+static void test_khugepaged_keeps_off(void **state)
+{
+	int fd = make("P.P");
+	struct mincore_map map = {.fd = fd, .page_size = page_size};
+	unsigned char in_core[3];
+
+	(void)state;
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0)
+		skip();
+	assert_int_equal(mincore_read(&map, 0, 3, in_core), 0);
+	assert_true(khugepaged_keeps_off(map.address));
+	mincore_unmap(&map);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_allocated_beyond_the_end),
 		cmocka_unit_test(test_leaves_no_trace),
+		cmocka_unit_test(test_khugepaged_keeps_off),
 		cmocka_unit_test(test_not_memory),
 	};
 
