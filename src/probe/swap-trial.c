@@ -20,7 +20,9 @@ struct trial {
 	uint64_t cached;          /* those of them that are, by the way that is on trial */
 	uint64_t strange;         /* that cannot be */
 	uint64_t empty;           /* of which there is nothing that a wrong place would not say */
-	bool only_empty;          /* all that were compared */
+	uint64_t reading; /* entries said to be cached, and mincore not: a read under way? */
+	uint64_t wrong;   /* entries about which what is said cannot be */
+	bool in_doubt;    /* what was compared proves nothing */
 };
 
 static int read_block(const struct trial *t, struct walk_block *ret)
@@ -74,7 +76,10 @@ static int ask_slots(struct trial *t)
 	return r;
 }
 
-/* Returns 1 if they agree, 0 if nothing can be said, -EAGAIN if they do not, or another errno. */
+/*
+ * Returns 1 if they agree, 0 if nothing can be said, -EAGAIN if they do not (or a swap went away in
+ * between), or another errno.
+ */
 static int try_once(struct trial *t)
 {
 	unsigned char in_core[WORDS];
@@ -85,8 +90,8 @@ static int try_once(struct trial *t)
 	if (r < 0)
 		return r;
 	t->asked = entries_to_ask(t);
-	t->cached = t->strange = t->empty = 0;
-	t->only_empty = false;
+	t->cached = t->strange = t->empty = t->reading = t->wrong = 0;
+	t->in_doubt = false;
 	if (!t->asked)
 		return 0;
 	r = ask_slots(t);
@@ -101,23 +106,32 @@ static int try_once(struct trial *t)
 		same |= (uint64_t)(t->before.entries[k] == after.entries[k]) << k;
 	}
 	same &= t->asked & after.node.entry & ~after.node.sibling;
-	if (same & (t->strange | (t->cached ^ resident)))
+	t->wrong = same & (t->strange | (resident & ~t->cached));
+	t->reading = same & t->cached & ~resident;
+	if (t->wrong | t->reading)
 		return -EAGAIN;
-	t->only_empty = same && !(same & ~t->empty);
+	t->in_doubt = same && !(same & ~t->empty);
 	return (same & ~t->empty) ? 1 : 0;
 }
 
+/*
+ * Wrong is what is so about the same entry each time. A folio that is being read from a slow disk
+ * is in the swap cache, and not resident, for as long as that takes: then nothing is proven.
+ */
 static int try_way(struct trial *t)
 {
-	int r = 0;
+	uint64_t wrong = UINT64_MAX;
 
 	for (int i = 0; i < TRIAL_TRIES; i++) {
-		r = try_once(t);
+		int r = try_once(t);
+
 		if (r != -EAGAIN)
-			break;
+			return r;
+		wrong &= t->wrong;
 		sched_yield();
 	}
-	return r;
+	t->in_doubt = true;
+	return wrong ? -EAGAIN : 0;
 }
 
 int swap_trial(struct prober *p, int fd, uint64_t page)
@@ -146,7 +160,7 @@ int swap_trial(struct prober *p, int fd, uint64_t page)
 	}
 	mincore_unmap(&t.map);
 	/* A wrong place may hold nothing but zeros too: until there is more, mincore is asked. */
-	if (r == 0 && t.only_empty && !p->slots.confirmed)
+	if (r == 0 && t.in_doubt && !p->slots.confirmed)
 		p->slots.way = SWAP_WAY_NONE;
 	return MIN(r, 0);
 }

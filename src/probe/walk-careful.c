@@ -202,8 +202,10 @@ static int ask_mincore(struct careful *c, struct look *look)
 			return r;
 		c->range->sources |= SOURCE_MINCORE;
 		b->swap.unknown |= slots_to_ask(b) & b->node.sibling;
-		for (size_t k = 0; k < n; k++)
+		for (size_t k = 0; k < n; k++) {
 			b->swap.cached |= (uint64_t)(in_core[k] & 1) << k;
+			b->contents[k] = SWAP_SLOT_UNKNOWN;
+		}
 	}
 	return 0;
 }

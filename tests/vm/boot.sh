@@ -9,11 +9,11 @@ vm_limit=${SHMSTATE_VM_LIMIT:-1800}
 # QEMU's command line, from inside of the tools' root. The root disk is not changed: what the guest
 # writes goes to a temporary file. The kernel's log goes to a file, the second serial line is ours.
 qemu_command() { # VERSION UNIT
-    printf '%s\n' timeout --foreground -k 5 "$vm_limit" env "TMPDIR=/mnt/$run" \
+    printf '%s\n' env "TMPDIR=/mnt/$run" \
         qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 2G -cpu qemu64,+rdrand \
         -nodefaults -no-user-config -display none -no-reboot \
         -serial "file:/mnt/$run/console.$1" \
-        -kernel "/mnt/kernels/$1/vmlinuz" \
+        -kernel "/mnt/$run/vmlinuz.$1" \
         -append "console=ttyS0 panic=-1 root=/dev/nvme0n1 rootwait rw quiet systemd.show_status=no systemd.wants=$2" \
         -drive "if=none,id=root,file=/mnt/$run/root,format=raw,snapshot=on,cache=unsafe" \
         -device nvme,drive=root,serial=root \
@@ -27,18 +27,24 @@ keep_log() { # LOG
     sed -u 's/\r$//' | tee "$1"
 }
 
+# Did it come to its end, and can all be read that it said? Its exit status, then, is in $ended.
+suite_ended() { # LOG
+    local word1 word2 tests
+    read -r word1 word2 ended tests < <(grep '^SUITE exit [01] [0-9]*$' "$1") || return
+    [ "$(grep -c '^RESULT' "$1")" = "$tests" ] && return
+    echo "said the results of $tests tests, of which some cannot be read"
+    ended=1
+}
+
 # Runs the suite: its output comes live. Returns 0 if all passed, else 1; a machine that ended
 # otherwise, or did not, shows its console.
 boot_suite() { # VERSION LOG
     local command status
     mapfile -t command < <(qemu_command "$1" shmstate-suite.service)
-    TERM=dumb enter_tools "${command[@]}" -monitor none -serial stdio </dev/null 2>&1 |
+    TERM=dumb enter_tools timeout --foreground -k 5 "$vm_limit" "${command[@]}" -monitor none -serial stdio </dev/null 2>&1 |
         keep_log "$2"
     status=${PIPESTATUS[0]}
-    case $(grep '^SUITE exit ' "$2") in
-    "SUITE exit 0") return 0 ;;
-    "SUITE exit 1") return 1 ;;
-    esac
+    suite_ended "$2" && return "$ended"
     if [ "$status" = 124 ] || [ "$status" = 137 ]; then
         echo "did not end within $vm_limit s; its console:"
     else
@@ -54,8 +60,9 @@ boot_shell() { # VERSION
     enter_tools "${command[@]}" -serial mon:stdio
 }
 
+# While no test of this machine has one.
 names_of_swaps() {
-    cut -d ' ' -f 1 /proc/swaps | sort
+    flock /run/lock/shmstate-scenarios.lock cut -d ' ' -f 1 /proc/swaps | sort
 }
 
 # The same on this machine's kernel: a container with a systemd of its own. It sees the swaps of
@@ -74,10 +81,7 @@ boot_container() { # LOG
         echo "left a swap behind: $swaps"
         return 1
     fi
-    case $(grep '^SUITE exit ' "$1") in
-    "SUITE exit 0") return 0 ;;
-    "SUITE exit 1") return 1 ;;
-    esac
+    suite_ended "$1" && return "$ended"
     echo "ended before the suite did (systemd-nspawn: exit status $status)"
     return 1
 }

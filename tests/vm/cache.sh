@@ -28,11 +28,15 @@ say() {
 have_debootstrap() {
     local folder=$cache/debootstrap
     command -v debootstrap >/dev/null && return
-    if [ ! -x "$folder/usr/sbin/debootstrap" ]; then
-        rm -rf "$folder"
-        mkdir -p "$folder" &&
-            (cd "$folder" && apt-get download -q debootstrap >log 2>&1 && dpkg -x ./*.deb .) || {
-            echo "${0##*/}: debootstrap cannot be had: $(tail -n 1 "$folder/log")" >&2
+    command -v wget >/dev/null || {
+        echo "${0##*/}: debootstrap cannot work without wget, which is not installed" >&2
+        return 1
+    }
+    if [ ! -e "$folder" ]; then
+        rm -rf "$folder.new"
+        mkdir -p "$folder.new" && (cd "$folder.new" && apt-get download -q debootstrap >log 2>&1 &&
+            dpkg -x ./*.deb .) && mv "$folder.new" "$folder" || {
+            echo "${0##*/}: debootstrap cannot be had: $(tail -n 1 "$folder.new/log")" >&2
             return 1
         }
     fi
@@ -44,7 +48,11 @@ have_debootstrap() {
 have_root() { # NAME PACKAGES
     local name=$1 packages=$2 wanted new=$cache/$1.new start=$SECONDS
     wanted=$(echo "$debian" "$packages" | tr -s ' \n' ' ')
-    [ "$(cat "$cache/$name.made" 2>/dev/null)" != "$wanted" ] || return 0
+    if [ "$(cat "$cache/$name.made" 2>/dev/null)" = "$wanted" ]; then
+        use_host_network "$cache/$name"
+        return
+    fi
+    have_debootstrap || return
     say "making $name, a Debian of $debian"
     rm -rf --one-file-system "$new" "$cache/$name.made" "${cache:?}/$name"
     make_debian "$debian" "$new" || return
@@ -88,7 +96,7 @@ unlock_cache() {
 make_run() {
     local old
     for old in "$cache"/run.*; do
-        [ ! -e "$old" ] || kill -0 "${old##*.}" 2>/dev/null || rm -rf --one-file-system "$old"
+        [ "${old##*.}" != $$ ] && kill -0 "${old##*.}" 2>/dev/null || rm -rf --one-file-system "$old"
     done
     run=run.$$
     mkdir "$cache/$run"
@@ -99,7 +107,7 @@ remove_run() {
 }
 
 have_roots() {
-    have_mirror && have_debootstrap || return
+    have_mirror || return
     have_root tools "$tools_packages" && have_root guest "$guest_packages"
 }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # A Debian of its own in a folder: making one, and running commands in it. Sourced by the tools, in
@@ -9,10 +9,9 @@ find_mirror() {
     local codename
     # shellcheck source=/dev/null
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
-    # shellcheck disable=SC2016 # apt's own variables
-    apt-get indextargets --format '$(CREATED_BY) $(RELEASE) $(REPO_URI)' 2>/dev/null |
-        awk -v codename="$codename" '
-            $1 == "Packages" && ($2 == codename || $2 == "stable") { print $3; exit }'
+    # from where it would update its lists: there may be none yet
+    apt-get --print-uris update 2>/dev/null | tr -d "'" | awk -v codename="$codename" '
+        match($1, "/dists/(" codename "|stable)/InRelease$") { print substr($1, 1, RSTART); exit }'
 }
 
 # Leaves it in $mirror.
@@ -36,14 +35,21 @@ apt_settings() {
 make_debian() { # SUITE FOLDER DEBOOTSTRAP-OPTION...
     local suite=$1 folder=$2
     shift 2
-    if ! debootstrap --variant=minbase "$@" "$suite" "$folder" "$mirror" >"$folder.log" 2>&1; then
+    # its mounts are not to be seen by others
+    if ! unshare --mount --propagation private debootstrap --variant=minbase "$@" "$suite" "$folder" "$mirror" >"$folder.log" 2>&1; then
         echo "${0##*/}: debootstrap of $suite: $(tail -n 1 "$folder.log")" >&2
         rm -f "$folder.log"
         return 1
     fi
     rm -f "$folder.log"
-    apt_settings >"$folder/etc/apt/apt.conf.d/99host"
-    cp /etc/resolv.conf /etc/hosts "$folder/etc/"
+    use_host_network "$folder"
+}
+
+# What may be another after a while.
+use_host_network() { # FOLDER
+    apt_settings >"$1/etc/apt/apt.conf.d/99host"
+    [ ! -e /etc/resolv.conf ] || cat /etc/resolv.conf >"$1/etc/resolv.conf"
+    cat /etc/hosts >"$1/etc/hosts"
 }
 
 # Runs a command in $root, where $root_bind, if any, is /mnt. Mounts are made in a mount namespace of
@@ -73,15 +79,25 @@ in_root() { # COMMAND...
     return "$1"
 }
 
-# The tree as it is, or what is committed. What is ignored, such as objects built here, stays behind.
+# The tree's files, each with a NUL behind it. What is ignored, such as objects built here, stays
+# behind; where this is no clone, what is known to be such.
+list_tree() {
+    if git ls-files >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard |
+            while IFS= read -r -d '' file; do
+                [ ! -e "$file" ] || printf '%s\0' "$file"
+            done
+    else
+        find . \( -path './build*' -o -path ./.git -o -path ./autom4te.cache \) -prune -o -type f -print0
+    fi
+}
+
+# The tree as it is, or what is committed.
 copy_tree() { # FOLDER COMMITTED(yes|no)
     mkdir -p "$1" || return
     if [ "$2" = yes ]; then
         git archive HEAD | tar -xf - -C "$1"
     else
-        git ls-files -z --cached --others --exclude-standard |
-            while IFS= read -r -d '' file; do
-                [ ! -e "$file" ] || printf '%s\0' "$file"
-            done | tar --null -T - -cf - | tar -xf - --no-same-owner -C "$1"
+        list_tree | tar --null -T - -cf - | tar -xf - --no-same-owner -C "$1"
     fi
 }

@@ -7,7 +7,8 @@
 packages_build="gcc make autoconf automake pkgconf libc6-dev libjson-c-dev libcmocka-dev clang bpftool libbpf-dev"
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
-packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils"
+# debootstrap: for tests/vm.
+packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap"
 
 # Prints those of its arguments that are not installed.
 packages_missing() {
