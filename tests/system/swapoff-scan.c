@@ -4,7 +4,8 @@
  * while that swap is switched off. What is known then: holes stay holes; a page that was seen in
  * core stays there, for there is nowhere else to go; and as many pages have swap entries as smaps
  * counts, between before the scan and after it. (The kernel counts a folio down after it has put
- * it into the page cache.)
+ * it into the page cache.) And the walk never says "swapped" of a page that was in the swap cache
+ * and came from there into the page cache under its eyes: nothing was reclaimed meanwhile.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,11 @@ struct object {
 	int fd;
 	uint64_t pages;
 	uint64_t page_size;
-	uint64_t folio_pages; /* of the largest that may be in it */
-	bool may_go_out;      /* there is another swap */
-	unsigned char *seen;  /* in core, by an earlier scan */
+	uint64_t folio_pages;  /* of the largest that may be in it */
+	bool may_go_out;       /* there is another swap */
+	unsigned char *seen;   /* in core, by an earlier scan */
+	unsigned char *cached; /* in the swap cache, by an earlier scan */
+	uint64_t steals;       /* what was reclaimed before that */
 	uint64_t compared;
 	uint64_t wrong;
 	uint64_t unknown;
@@ -68,7 +71,8 @@ static void make(struct object *o, const char *dir)
 		die("no object: %s", strerror(errno));
 	map = mmap(NULL, o->pages * o->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
 	o->seen = calloc(o->pages, 1);
-	if (map == MAP_FAILED || !o->seen)
+	o->cached = calloc(o->pages, 1);
+	if (map == MAP_FAILED || !o->seen || !o->cached)
 		die("no memory");
 	for (uint64_t page = 0; page < o->pages; page++)
 		if (dir || !is_hole(page))
@@ -131,6 +135,37 @@ static void check_page(struct object *o, const char *probe, uint64_t page, enum 
 	o->seen[page] |= state == PAGE_PRESENT;
 }
 
+/* Pages reclaimed by anybody since boot. */
+static uint64_t count_steals(void)
+{
+	FILE *vmstat = fopen("/proc/vmstat", "re");
+	uint64_t sum = 0, value;
+	char name[64];
+
+	while (vmstat && fscanf(vmstat, "%63s %" SCNu64, name, &value) == 2)
+		if (strncmp(name, "pgsteal_", 8) == 0)
+			sum += value;
+	if (vmstat)
+		fclose(vmstat);
+	return sum;
+}
+
+static void check_cached(struct object *o, const char *probe, const struct snapshot *s)
+{
+	uint64_t steals = count_steals();
+	bool reclaimed = steals != o->steals;
+
+	for (uint64_t page = 0; page < o->pages; page++) {
+		enum page_state state = state_map_get(&s->map, page);
+
+		if (o->cached[page] && !reclaimed && state == PAGE_SWAPPED)
+			complain(o, probe, page,
+				 "was in the swap cache, and nothing was reclaimed");
+		o->cached[page] = state == PAGE_SWAP_CACHE;
+	}
+	o->steals = steals;
+}
+
 static void check(struct object *o, const char *probe, const struct snapshot *s, uint64_t before)
 {
 	uint64_t after = entries(o), swapped = s->counts[PAGE_SWAPPED];
@@ -146,6 +181,8 @@ static void check(struct object *o, const char *probe, const struct snapshot *s,
 		       " before, %" PRIu64 " after\n",
 		       probe, swapped, most, before, after);
 	}
+	if (s->sources & SOURCE_PAGE_CACHE)
+		check_cached(o, probe, s);
 	o->compared += o->pages;
 	o->scans++;
 	o->under_way += after > 0 && s->counts[PAGE_PRESENT] > 0;
@@ -238,6 +275,7 @@ static int run(struct object *o, const char *swap, const char *dir)
 	       dir ? "large folios" : "memfd", swapped, o->scans, o->under_way, o->compared,
 	       o->unknown, o->wrong);
 	free(o->seen);
+	free(o->cached);
 	return o->wrong > 0;
 }
 
