@@ -26,6 +26,10 @@ static enum slot_content tell_content(struct locating *l, uint8_t bits)
 
 	if (l->slots->way == SWAP_WAY_NONE || (bits & in_doubt))
 		return SLOT_UNKNOWN;
+	/* Where one thing is not as we know it, the zeromap, of which nothing else tells, may not
+	 * be. */
+	if (l->slots->refused[SWAP_WAY_MAP] || l->slots->refused[SWAP_WAY_TABLE])
+		return SLOT_UNKNOWN;
 	if (bits & SWAP_SLOT_ZERO)
 		return SLOT_ZERO;
 	if (bits & SWAP_SLOT_ZSWAP)
