@@ -330,10 +330,12 @@ static const char reason[] = "this kernel's page cache is not as the walk knows 
 /* auto answers all the same, and says that it is not by the walk, and why. */
 static void check_falls_back(const char *arguments, const char *said)
 {
+	/* Without cachestat the portable probe cannot tell all, and says so. */
+	bool complete = kcaps_has(&caps, KCAP_CACHESTAT) || strstr(arguments, "capabilities");
 	struct answer a = run(arguments);
 
-	assert_int_equal(a.status, 0);
-	assert_string_equal(a.err, "");
+	assert_int_equal(a.status, complete ? 0 : 3);
+	assert_int_equal(count_lines(a.err), complete ? 0 : 1);
 	if (!strstr(a.out, said) || !strstr(a.out, reason))
 		fail_msg("%s: %s", arguments, a.out);
 	answer_done(&a);
@@ -364,7 +366,9 @@ static void test_command_line(void **state)
 		check_falls_back("capabilities", "probe: portable");
 		check_falls_back("capabilities --json=short", "\"probe\":\"portable\"");
 		check_falls_back("dump --json=short", "\"probe\":\"portable\"");
-		check_falls_back("dump --json=short --probe=auto", "\"state\":\"hole\"");
+		check_falls_back("dump --json=short --probe=auto",
+				 kcaps_has(&caps, KCAP_CACHESTAT) ? "\"state\":\"hole\""
+								  : "\"state\":\"unknown\"");
 		check_falls_back("show", "No walk: ");
 		check_refuses("dump --probe=walk");
 		check_refuses("dump --probe=verify");
