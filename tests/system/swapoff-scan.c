@@ -23,6 +23,10 @@
 #include "probe/probe.h"
 #include "util/util.h"
 
+enum {
+	EXIT_NOT_PAGED_OUT = 78,
+};
+
 struct object {
 	int fd;
 	uint64_t pages;
@@ -59,35 +63,6 @@ static bool is_hole(uint64_t page)
 	return page % 7 == 3 || page / 64 % 2 == 1;
 }
 
-static void make(struct object *o, const char *dir)
-{
-	char *map;
-
-	o->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	o->folio_pages = dir ? 512 : 1;
-	o->fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
-		    : memfd_create("shmstate-swapoff", MFD_CLOEXEC);
-	if (o->fd < 0 || ftruncate(o->fd, (off_t)(o->pages * o->page_size)) < 0)
-		die("no object: %s", strerror(errno));
-	map = mmap(NULL, o->pages * o->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
-	o->seen = calloc(o->pages, 1);
-	o->cached = calloc(o->pages, 1);
-	if (map == MAP_FAILED || !o->seen || !o->cached)
-		die("no memory");
-	for (uint64_t page = 0; page < o->pages; page++)
-		if (dir || !is_hole(page))
-			memcpy(map + page * o->page_size, &(uint64_t){page + 1}, sizeof(page));
-	if (madvise(map, o->pages * o->page_size, MADV_PAGEOUT) < 0)
-		die("MADV_PAGEOUT: %s", strerror(errno));
-	munmap(map, o->pages * o->page_size);
-	/* of large folios the holes are made when they are in the swap */
-	for (uint64_t page = 0; dir && page < o->pages; page++)
-		if (is_hole(page) &&
-		    fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      (off_t)(page * o->page_size), (off_t)o->page_size) < 0)
-			die("punch: %s", strerror(errno));
-}
-
 /* Entries in the page cache, as smaps counts them under a mapping of the whole. */
 static uint64_t entries(const struct object *o)
 {
@@ -112,6 +87,39 @@ static uint64_t entries(const struct object *o)
 	fclose(smaps);
 	munmap(map, size);
 	return kib * 1024 / o->page_size;
+}
+
+static void make(struct object *o, const char *dir)
+{
+	char *map;
+
+	o->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	o->folio_pages = dir ? 512 : 1;
+	o->fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+		    : memfd_create("shmstate-swapoff", MFD_CLOEXEC);
+	if (o->fd < 0 || ftruncate(o->fd, (off_t)(o->pages * o->page_size)) < 0)
+		die("no object: %s", strerror(errno));
+	map = mmap(NULL, o->pages * o->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
+	o->seen = calloc(o->pages, 1);
+	o->cached = calloc(o->pages, 1);
+	if (map == MAP_FAILED || !o->seen || !o->cached)
+		die("no memory");
+	for (uint64_t page = 0; page < o->pages; page++)
+		if (dir || !is_hole(page))
+			memcpy(map + page * o->page_size, &(uint64_t){page + 1}, sizeof(page));
+	/* What is not on a list of the LRU yet is passed over. */
+	for (int i = 0; i < 20 && entries(o) < o->pages / 4; i++) {
+		if (madvise(map, o->pages * o->page_size, MADV_PAGEOUT) < 0)
+			die("MADV_PAGEOUT: %s", strerror(errno));
+		usleep(50000);
+	}
+	munmap(map, o->pages * o->page_size);
+	/* of large folios the holes are made when they are in the swap */
+	for (uint64_t page = 0; dir && page < o->pages; page++)
+		if (is_hole(page) &&
+		    fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)(page * o->page_size), (off_t)o->page_size) < 0)
+			die("punch: %s", strerror(errno));
 }
 
 static void complain(struct object *o, const char *probe, uint64_t page, const char *what)
@@ -261,8 +269,11 @@ static int run(struct object *o, const char *swap, const char *dir)
 	o->may_go_out = count_swaps() > 1;
 	make(o, dir);
 	swapped = entries(o);
-	if (swapped < o->pages / 4)
-		die("only %" PRIu64 " of %" PRIu64 " pages could be paged out", swapped, o->pages);
+	if (swapped < o->pages / 4) {
+		printf("only %" PRIu64 " of %" PRIu64 " pages could be paged out\n", swapped,
+		       o->pages);
+		return EXIT_NOT_PAGED_OUT;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(choices); i++)
 		scan(o, &probers[i]);
 	scan_until_it_is_off(o, swap, probers);
