@@ -321,8 +321,9 @@ static __always_inline enum writing folio_writing(const void *folio)
 {
 	unsigned long flags;
 
+	/* To be looked at again: what cannot be read is nothing that we know. */
 	if (folio_read_flags(folio, &flags) < 0)
-		return WRITTEN;
+		return UNDER_WAY;
 	if (flags >> bpf_core_enum_value(enum pageflags, PG_uptodate) & 1)
 		return WRITTEN;
 	if (flags >> bpf_core_enum_value(enum pageflags, PG_locked) & 1)
