@@ -235,7 +235,7 @@ static void check_count(struct subject *s, const struct probe_request *request,
 	snapshot_done(&snapshot);
 }
 
-static void locate(struct subject *s, const struct probe_request *request, struct slot_map *ret)
+void locate(struct subject *s, const struct probe_request *request, struct slot_map *ret)
 {
 	int r = probe_locate(&s->prober, request, ret);
 

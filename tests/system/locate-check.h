@@ -52,4 +52,7 @@ void subject_page_out(struct subject *s, uint64_t first, uint64_t count);
 /* Takes out of the swap cache what can be. */
 void subject_reclaim(struct subject *s);
 
+/* probe_locate(), which must not fail. */
+void locate(struct subject *s, const struct probe_request *request, struct slot_map *ret);
+
 void subject_check(struct subject *s, uint64_t first, uint64_t count, struct tally *tally);
