@@ -7,7 +7,7 @@
 #include "ctl/json.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 struct cap_row {
 	enum kcap cap;

@@ -10,7 +10,7 @@
 #include "ctl/summary.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 static struct cell cell_first(const void *row)
 {

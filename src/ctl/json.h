@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What objects and snapshots look like in JSON. Fields are camelCase, states as they are named. */
+/* Printing of JSON. What objects and snapshots look like there: json/encode.h. */
 
 #include <json-c/json.h>
 
 #include "ctl/ctl.h"
-#include "model/snapshot.h"
-
-/* id, kind, name, ... of an object; the caller owns the result. */
-struct json_object *json_of_object(const struct object *o);
-
-/* Adds range, probe, interfaces, stable, movedPages, incomplete, reasons, counts. */
-void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked);
+#include "json/encode.h"
 
 /*
  * An array that may be too long to be held in memory is streamed: json_stream_open() prints the

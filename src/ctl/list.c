@@ -6,7 +6,7 @@
 #include "ctl/query.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 struct list_row {
 	const struct object *object;

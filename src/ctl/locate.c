@@ -8,7 +8,7 @@
 #include "ctl/summary.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 /* What the cells of a row are made from. */
 struct row {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "ctl/ctl.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 static void complain(const char *format, va_list ap) _printf_(1, 0);
 

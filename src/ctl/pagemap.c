@@ -9,7 +9,7 @@
 #include "ctl/raw.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 /* A run of pages of one mapping, as it is printed. */
 struct view_row {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "ctl/query.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 void query_done(struct query *q)
 {

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "ctl/raw.h"
-#include "ctl/text.h"
+#include "util/text.h"
 #include "probe/pagemap.h"
 
 #define CHUNK_PAGES 4096

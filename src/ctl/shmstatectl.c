@@ -3,7 +3,7 @@
 
 #include "ctl/options.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 int main(int argc, char *argv[])
 {

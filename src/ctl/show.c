@@ -7,7 +7,7 @@
 #include "ctl/query.h"
 #include "ctl/summary.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 static void print_counts(const struct snapshot *s, bool bytes)
 {
@@ -40,39 +40,6 @@ static void print_processes(const struct object *o)
 		printf("%12d %12" PRIu64 " %-33s %s\n", (int)m->pid, m->offset, range,
 		       m->shared ? "shared" : "private");
 	}
-}
-
-static struct json_object *json_of_holders(const struct object *o)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < o->n_holders; i++) {
-		struct json_object *j = json_object_new_object();
-
-		json_object_object_add(j, "pid", json_object_new_int(o->holders[i].pid));
-		json_object_object_add(j, "fd", json_object_new_int(o->holders[i].fd));
-		json_object_array_add(array, j);
-	}
-	return array;
-}
-
-static struct json_object *json_of_mappers(const struct object *o)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < o->n_mappers; i++) {
-		const struct object_mapper *m = &o->mappers[i];
-		struct json_object *j = json_object_new_object();
-
-		json_object_object_add(j, "pid", json_object_new_int(m->pid));
-		json_object_object_add(j, "start", json_object_new_int64((int64_t)m->start));
-		json_object_object_add(j, "end", json_object_new_int64((int64_t)m->end));
-		json_object_object_add(j, "offset", json_object_new_int64((int64_t)m->offset));
-		json_object_object_add(j, "sharing",
-				       json_object_new_string(m->shared ? "shared" : "private"));
-		json_object_array_add(array, j);
-	}
-	return array;
 }
 
 static void print_json(const struct options *o, const struct object *object,

@@ -4,7 +4,7 @@
 
 #include "ctl/query.h"
 #include "ctl/summary.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 void summary_print_object(const struct object *o)
 {

@@ -6,7 +6,7 @@
 
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "ctl/text.h"
+#include "util/text.h"
 
 #define CELL_TEXT_MAX 32
 

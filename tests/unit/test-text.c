@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "ctl/text.h"
+#include "util/text.h"
 
 static void test_escape(void **state)
 {

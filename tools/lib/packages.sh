@@ -4,7 +4,7 @@
 # Which Debian packages are needed for what, and their installation. Sourced by the tools.
 
 # libc6-dbg: valgrind cannot work with a stripped ld.so.
-packages_build="gcc make autoconf automake pkgconf libc6-dev libjson-c-dev libcmocka-dev clang bpftool libbpf-dev"
+packages_build="gcc make autoconf automake libtool pkgconf libc6-dev libjson-c-dev libsystemd-dev libcmocka-dev clang bpftool libbpf-dev"
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
 # debootstrap: for tests/vm.

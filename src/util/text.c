@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/text.h"
+#include "util/text.h"
 
 /* Length of the UTF-8 sequence at s if it is well-formed and printable, else 0. */
 static size_t utf8_length(const unsigned char *s)
