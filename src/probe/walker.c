@@ -134,10 +134,15 @@ static bool may_use_bpf(void)
  */
 static int walker_load(struct walker *w, enum walker_use use)
 {
+	/*
+	 * Named, though it is where libbpf looks anyway: it then leaves the modules' BTF alone,
+	 * which holds nothing of ours and takes CAP_SYS_ADMIN to look through.
+	 */
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = "/sys/kernel/btf/vmlinux");
 	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
 	int r;
 
-	w->programs = exact_bpf__open();
+	w->programs = exact_bpf__open_opts(&options);
 	if (w->programs && use != WALKER_LOCATE)
 		bpf_program__set_autoload(w->programs->progs.swap_contents, false);
 	r = w->programs ? exact_bpf__load(w->programs) : -errno;
