@@ -6,6 +6,7 @@
 #include "probe/walker-inside.h"
 #include "probe/walker-try.h"
 #include "probe/walker.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 #include "bpf/exact.skel.h"
@@ -104,8 +105,10 @@ int walker_read(struct walker *w, const struct walker_place *place, struct walke
 		.end = place->end,
 		.records = MIN(w->records, place->max_records),
 	};
-	int r = walker_read_chunk(w, &args, ret);
+	int r = stop_asked();
 
+	if (r == 0)
+		r = walker_read_chunk(w, &args, ret);
 	if (r < 0)
 		return r;
 	if (ret->before.a_ops != w->a_ops)
