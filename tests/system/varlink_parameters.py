@@ -127,7 +127,7 @@ def named_errors(service):
                                  ({"path": "/proc/version"}, "NotSharedMemory"),
                                  ({"path": "/dev/shm/shmstate-no-such-thing"}, "NoSuchObject"),
                                  ({"pid": PID, "name": "memfd:shmstate-varlink"}, "SeveralObjects"),
-                                 ({}, "SeveralObjects"),
+                                 ({}, "InvalidParameter"),
                                  ({"passedFileDescriptor": 0}, "InvalidParameter")):
             for method in ("GetObject", "Summarize", "Classify"):
                 reply = wire.call(method, {"selector": selector})

@@ -64,6 +64,8 @@ class Wire:
         self.socket.settimeout(PATIENCE)
         self.quiet = quiet
         self.buffer = b""
+        self.length = 0  # of the last message
+        self.total = 0
         self.descriptors = []
         self.socket.connect(path)
 
@@ -115,6 +117,7 @@ class Wire:
                 raise Closed
             self.buffer += data
         text, self.buffer = self.buffer.split(b"\0", 1)
+        self.length = len(text)
         if not self.quiet:
             show("<-", text)
         return json.loads(text)
@@ -125,6 +128,18 @@ class Wire:
         with contextlib.suppress(Closed):
             while True:
                 replies.append(self.receive())
+        return replies
+
+    def rest_of_stream(self):
+        """As rest(), but the last message may be cut off; in total how many bytes came."""
+        replies, self.total = [], 0
+        with contextlib.suppress(ConnectionResetError):
+            while data := self.socket.recv(1 << 20):
+                self.buffer += data
+        self.total = len(self.buffer)
+        *whole, _ = self.buffer.split(b"\0")
+        replies = [json.loads(text) for text in whole]
+        self.buffer = b""
         return replies
 
     def call(self, method, parameters=None, descriptors=(), **flags):
@@ -161,7 +176,8 @@ class Service:
     """One of our own in a temporary folder, or one that runs already ($SHMSTATE_SOCKET)."""
 
     def __init__(self, settings=""):
-        self.path = os.environ.get("SHMSTATE_SOCKET")
+        self.path = None if settings else os.environ.get("SHMSTATE_SOCKET")
+        self.is_ours = "SHMSTATE_SOCKET" not in os.environ
         self.process = self.folder = None
         if self.path:
             return
