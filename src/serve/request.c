@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "probe/generation.h"
+#include "serve/errors.h"
 #include "serve/examine.h"
 #include "serve/request.h"
 #include "util/util.h"
@@ -65,7 +66,11 @@ static void run_scan(struct task *t, struct worker *w)
 	};
 	struct result *result = result_new();
 
-	if (result && stop_asked() == 0)
+	int stop = stop_asked();
+
+	if (result && stop < 0)
+		errors_fail(result, stop);
+	else if (result)
 		examine(w, &first->question, &access, result);
 	access_done(&access);
 	/* Not for a moment longer than it takes: it keeps the object's memory. */

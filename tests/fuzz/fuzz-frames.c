@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Bytes that come in parts, as the service puts them together. The first byte says how long the
  * parts are at most, the second how long a message may be; the messages must be those that a search

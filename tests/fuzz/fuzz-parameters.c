@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: LGPL-2.1-or-later
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The parameters of the method that $SHMSTATE_FUZZ_METHOD names; without it, whole calls. A name of
  * what was wrong must come with each that is refused, and one that is taken must have a key.

@@ -8,7 +8,7 @@ import mmap
 import os
 import struct
 
-from varlink_wire import (INTERFACE, PAGE, check, error_of, heading, memory, ours)
+from varlink_wire import INTERFACE, PAGE, check, error_of, heading, memory, ours
 
 PID = os.getpid()
 ONE = {"pid": PID, "fileDescriptor": 0}
@@ -79,7 +79,7 @@ def mistyped(service):
             for path, value in tries:
                 reply = wire.call(method, put(good(method), path, value))
                 check(names_it(reply, path), f"{method} with {path} = {value!r}: {reply}")
-            for field in good(method):
+            for field in () if method == "ListObjects" else good(method):
                 reply = wire.call(method, {})
                 check(names_it(reply, field), f"{method} without {field}: {reply}")
                 reply = wire.call(method, {field: None})
@@ -118,7 +118,7 @@ def out_of_bounds(service):
 
 def named_errors(service):
     heading("named errors")
-    with service.wire() as wire, memory() as one, memory() as two:
+    with service.wire() as wire, memory(), memory():
         gone = 4194304 + 1  # above the largest that there can be
         for selector, wanted in (({"id": "ff:ff:1"}, "NoSuchObject"),
                                  ({"name": "shmstate-no-such-thing"}, "NoSuchObject"),
@@ -126,19 +126,19 @@ def named_errors(service):
                                  ({"pid": gone}, "NoSuchProcess"),
                                  ({"path": "/proc/version"}, "NotSharedMemory"),
                                  ({"path": "/dev/shm/shmstate-no-such-thing"}, "NoSuchObject"),
-                                 ({"pid": PID, "name": "memfd:shmstate-varlink"}, "SeveralObjects"),
+                                 ({"pid": PID, "name": "shmstate-varlink"}, "SeveralObjects"),
                                  ({}, "InvalidParameter"),
                                  ({"passedFileDescriptor": 0}, "InvalidParameter")):
             for method in ("GetObject", "Summarize", "Classify"):
                 reply = wire.call(method, {"selector": selector})
                 check(error_of(reply) == wanted, f"{method} of {selector}: {reply}")
-        objects = wire.call("GetObject", {"selector": {"pid": PID, "name": "memfd:shmstate-varlink"}})
+        objects = wire.call("GetObject", {"selector": {"pid": PID, "name": "shmstate-varlink"}})
         check(len(objects.get("parameters", {}).get("objects", [])) == 2, f"two of one name: {objects}")
         check(error_of(wire.call("GetPagemap", {"pid": gone})) == "NoSuchProcess", "GetPagemap")
-        check(one != two, "two objects are one")
 
 
-# What of varlink_wire.memory() is known: pages 0, 1 and 5 of 8 were written.
+# What of varlink_wire.memory() is known.
+WRITTEN = (0, 1, 5)
 EXPECTED = [{"first": 0, "count": 2, "state": "present"}, {"first": 2, "count": 3, "state": "hole"},
             {"first": 5, "count": 1, "state": "present"}, {"first": 6, "count": 2, "state": "hole"}]
 
@@ -156,7 +156,7 @@ def known(extents):
 def answers(service):
     heading("each method's answer")
     with memory() as descriptor, service.wire() as wire, mmap.mmap(descriptor, 8 * PAGE) as mapping:
-        assert mapping
+        assert mapping[0] == mapping[PAGE] == mapping[5 * PAGE] == ord("x")  # and so they have page table entries
         asked = {"selector": ours(descriptor)}
         reply = wire.call("GetObject", asked)["parameters"]
         identity = reply["object"]["object"]
@@ -174,7 +174,7 @@ def answers(service):
         check(error_of(reply) in ("no error", "ProbeUnavailable", "NotPermitted"), f"Locate: {reply}")
         if "error" not in reply:
             check(reply["parameters"]["object"]["object"] == identity, "Locate: another object")
-        pagemap(wire, descriptor)
+        pagemap(wire)
         reply = wire.call("ListObjects", {"selector": asked["selector"], "kinds": ["memfd"],
                                           "summarize": True, "stability": True})["parameters"]
         check([o["object"] for o in reply["objects"]] == [identity] and
@@ -195,7 +195,7 @@ def answers(service):
 def classify(wire, asked):
     reply = wire.call("Classify", asked)["parameters"]
     check(known(reply["extents"]) and reply.get("next") is None, "Classify by extents")
-    present = [s for s in ("present", "in_core", "swap_cache", "swapped") if s]
+    present = ["present", "in_core", "swap_cache", "swapped"]
     reply = wire.call("Classify", asked | {"states": present, "encoding": "bitmap"})["parameters"]
     check(base64.b64decode(reply["bitmap"])[:1] == b"\x23" and reply["first"] == 0, "a bitmap")
     reply = wire.call("Classify", asked | {"states": ["hole"]})["parameters"]
@@ -211,7 +211,7 @@ def classify(wire, asked):
     os.close(received)
 
 
-def pagemap(wire, descriptor):
+def pagemap(wire):
     reply = wire.call("GetPagemap", {"pid": PID})["parameters"]
     mapped = [e for e in reply["extents"] if "shmstate-varlink" in (e["name"] or "")]
     check(sum(e["pages"] for e in mapped) == 8, f"GetPagemap: {mapped}")
@@ -220,11 +220,10 @@ def pagemap(wire, descriptor):
     reply = wire.call("GetPagemap", asked | {"encoding": "file_descriptor"})["parameters"]
     check(reply["fileDescriptor"] == 0 and len(wire.descriptors) == 1, "GetPagemap: no descriptor")
     received = wire.descriptors.pop()
-    words = struct.unpack("=8Q", os.pread(received, 64, 0))
-    check([bool(w >> 62) for w in words] == [p in (0, 1, 5) for p in range(8)],
+    words = struct.unpack("=8Q", os.pread(received, 64, 8 * start))  # where /proc/PID/pagemap has them
+    check([bool(w >> 62) for w in words] == [page in WRITTEN for page in range(8)],
           f"GetPagemap: {[hex(w) for w in words]}")
     os.close(received)
-    assert descriptor >= 0
 
 
 def run(service):
