@@ -8,19 +8,32 @@
 
 #include "ctl/raw.h"
 #include "util/text.h"
-#include "probe/pagemap.h"
 
-#define CHUNK_PAGES 4096
-
-/* Where the words go: stdout in sequence, or fd at their own place. */
 struct raw_writer {
-	const struct process_view *view;
-	int fd; /* -1: stdout */
-	uint64_t unsure;
+	const char *file; /* NULL: to stdout, in sequence */
+	int fd;
+	bool began;
 };
 
-static int write_words(struct raw_writer *w, uint64_t page, size_t n, const uint64_t *words)
+static int begin(void *context)
 {
+	struct raw_writer *w = context;
+
+	if (!w->file && isatty(STDOUT_FILENO))
+		return failed("--format=raw writes binary data: send it to a file or a pipe");
+	if (w->file) {
+		w->fd = open(w->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (w->fd < 0)
+			return failed("%s: %s", w->file, strerror(errno));
+	}
+	w->began = true;
+	return 0;
+}
+
+/* To a file: each at its own place. */
+static int write_words(void *context, uint64_t page, size_t n, const uint64_t *words)
+{
+	const struct raw_writer *w = context;
 	size_t want = n * sizeof(*words), done = 0;
 
 	if (w->fd < 0)
@@ -38,80 +51,24 @@ static int write_words(struct raw_writer *w, uint64_t page, size_t n, const uint
 	return 0;
 }
 
-/* Behind the end of the address space there is nothing to read; of a process that has gone neither.
- */
-static bool is_alive(const struct process_view *v)
+int raw_print(struct source *s, const struct options *o, struct page_range range,
+	      bool *ret_answered)
 {
-	uint64_t word;
+	struct raw_writer w = {.file = o->write_file, .fd = -1};
+	struct word_sink sink = {.begin = begin, .words = write_words, .context = &w};
+	uint64_t unsure = 0;
+	int error = 0, r = source_words(s, range, o->range != NULL, &sink, &unsure, &error);
 
-	return pagemap_read(v->pagemap_fd, 0, 1, &word) == 0;
-}
-
-/* Pages of one mapping, or (m == NULL) of none of ours: the kernel's words as they are. */
-static int print_part(struct raw_writer *w, const struct view_mapping *m, uint64_t first,
-		      uint64_t end)
-{
-	int r = 0;
-
-	while (first < end && r >= 0) {
-		uint64_t words[CHUNK_PAGES];
-		size_t n = MIN(end - first, CHUNK_PAGES);
-
-		if (m)
-			r = view_read_words(w->view, m, first, n, words, &w->unsure);
-		else
-			r = pagemap_read(w->view->pagemap_fd, first, n, words);
-		if (!m && r == -ESRCH && is_alive(w->view)) {
-			memset(words, 0, sizeof(words));
-			r = 0;
-		}
-		if (r >= 0)
-			r = write_words(w, first, n, words);
-		first += n;
-	}
-	return r;
-}
-
-static int print_all(struct raw_writer *w, struct page_range range, bool gaps)
-{
-	const struct process_view *v = w->view;
-	uint64_t at = range.first;
-	int r = 0;
-
-	for (size_t i = 0; i < v->n_mappings && r >= 0; i++) {
-		struct page_range part = view_mapping_crop(v, &v->mappings[i], range);
-
-		if (gaps)
-			r = print_part(w, NULL, at, part.first);
-		if (r >= 0)
-			r = print_part(w, &v->mappings[i], part.first, part.first + part.count);
-		at = part.first + part.count;
-	}
-	if (gaps && r >= 0)
-		r = print_part(w, NULL, at, range.first + range.count);
-	return r;
-}
-
-int raw_print(const struct process_view *v, const struct options *o, struct page_range range)
-{
-	struct raw_writer w = {.view = v, .fd = -1};
-	int r;
-
-	if (!o->write_file && isatty(STDOUT_FILENO))
-		return failed("--format=raw writes binary data: send it to a file or a pipe");
-	if (o->write_file) {
-		w.fd = open(o->write_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		if (w.fd < 0)
-			return failed("%s: %s", o->write_file, strerror(errno));
-	}
-	r = print_all(&w, range, o->range != NULL);
-	if (w.fd >= 0 && close(w.fd) < 0 && r >= 0)
-		r = -errno;
-	if (r < 0)
+	if (w.fd >= 0 && close(w.fd) < 0 && error >= 0)
+		error = -errno;
+	*ret_answered = w.began;
+	if (r != 0)
+		return r;
+	if (error < 0)
 		return failed("%s: %s", o->write_file ? o->write_file : "standard output",
-			      text_error(r));
-	if (w.unsure > 0)
+			      text_error(error));
+	if (unsure > 0)
 		return incomplete("%" PRIu64 " pages not determined: their swap bit is not set",
-				  w.unsure);
+				  unsure);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/get.h"
 #include "lib/inside.h"
 #include "util/util.h"
 
@@ -109,58 +110,43 @@ static int ask(struct shmstate *s, const char *method, const struct shmstate_sel
 	return r;
 }
 
-static bool get_number(struct json_object *j, const char *key, uint64_t *ret)
-{
-	struct json_object *n;
-
-	if (!json_object_object_get_ex(j, key, &n) || !json_object_is_type(n, json_type_int) ||
-	    json_object_get_int64(n) < 0)
-		return false;
-	*ret = (uint64_t)json_object_get_int64(n);
-	return true;
-}
-
-static bool get_bool(struct json_object *j, const char *key, int *ret)
-{
-	struct json_object *b;
-
-	if (!json_object_object_get_ex(j, key, &b) || !json_object_is_type(b, json_type_boolean))
-		return false;
-	*ret = json_object_get_boolean(b);
-	return true;
-}
-
 static bool get_string(struct json_object *j, const char *key, char *buf, size_t size)
 {
-	struct json_object *s;
+	const char *s;
 
-	return json_object_object_get_ex(j, key, &s) && json_object_is_type(s, json_type_string) &&
-	       snprintf(buf, size, "%s", json_object_get_string(s)) < (int)size;
+	return json_get_text(j, key, &s) && snprintf(buf, size, "%s", s) < (int)size;
 }
 
 static bool get_counts(struct json_object *j, uint64_t counts[SHMSTATE_STATES])
 {
 	struct json_object *c;
 
-	if (!json_object_object_get_ex(j, "counts", &c))
+	if (!json_get(j, "counts", json_type_object, &c))
 		return false;
 	for (int i = 0; i < SHMSTATE_STATES; i++)
-		if (!get_number(c, state_names[i], &counts[i]))
+		if (!json_get_number(c, state_names[i], &counts[i]))
 			return false;
 	return true;
 }
 
 static bool parse_summary(struct json_object *j, struct shmstate_summary *s)
 {
-	struct json_object *range;
+	struct json_object *range = NULL;
+	bool stable, incomplete;
 
-	return get_string(j, "object", s->object, sizeof(s->object)) &&
-	       get_string(j, "probe", s->probe, sizeof(s->probe)) &&
-	       get_number(j, "pageSize", &s->page_size) && get_number(j, "size", &s->object_size) &&
-	       json_object_object_get_ex(j, "range", &range) &&
-	       get_number(range, "first", &s->first) && get_number(range, "count", &s->count) &&
-	       get_counts(j, s->counts) && get_number(j, "movedPages", &s->moved) &&
-	       get_bool(j, "stable", &s->stable) && get_bool(j, "incomplete", &s->incomplete);
+	if (!get_string(j, "object", s->object, sizeof(s->object)) ||
+	    !get_string(j, "probe", s->probe, sizeof(s->probe)) ||
+	    !json_get_number(j, "pageSize", &s->page_size) ||
+	    !json_get_number(j, "size", &s->object_size) ||
+	    !json_get(j, "range", json_type_object, &range) ||
+	    !json_get_number(range, "first", &s->first) ||
+	    !json_get_number(range, "count", &s->count) || !get_counts(j, s->counts) ||
+	    !json_get_number(j, "movedPages", &s->moved) || !json_get_bool(j, "stable", &stable) ||
+	    !json_get_bool(j, "incomplete", &incomplete))
+		return false;
+	s->stable = stable;
+	s->incomplete = incomplete;
+	return true;
 }
 
 int shmstate_summarize(struct shmstate *s, const struct shmstate_selector *selector,
@@ -200,7 +186,7 @@ int shmstate_classify(struct shmstate *s, const struct shmstate_selector *select
 	r = ask(s, "io.shmstate.Classify", selector, range, probe, "file_descriptor", &j);
 	if (r < 0)
 		return r;
-	good = get_number(j, "fileDescriptor", &index) && index < WIRE_FDS;
+	good = json_get_number(j, "fileDescriptor", &index) && index < WIRE_FDS;
 	json_object_put(j);
 	if (!good)
 		return -EBADMSG;

@@ -134,7 +134,6 @@ static void test_bad_answers(void **state)
 		"{\"error\":\"x.y.Bad\",\"continues\":true}",
 		"{\"parameters\":{\"a\":\"\xff\"}}",
 		"{\"parameters\":{\"a\":\"\xc3\"}}",
-		"{\"parameters\":{\"a\":\"\n\"}}",
 		"\xef\xbb\xbf{}",
 		"{\"parameters\":{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"
 		"]"
