@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "ctl/direct.h"
 #include "ctl/report.h"
-#include "probe/pagemap.h"
 #include "util/text.h"
-
-#define CHUNK_PAGES 4096
+#include "view/words.h"
 
 /* Looks at the process. Returns 0, or an exit code after a message. */
 static int open_view(struct direct *d, struct page_range range)
@@ -89,71 +86,10 @@ int direct_pagemap(struct source *s, struct page_range range, const struct mappe
 	return r < 0 ? failed("--pid=%d: %s", (int)v->pid, text_error(r)) : 0;
 }
 
-/* Words under way. */
-struct worder {
-	const struct process_view *view;
-	const struct word_sink *sink;
-	uint64_t unsure;
-};
-
-/* Behind the end of the address space there is nothing to read; of a process that has gone neither.
- */
-static bool is_alive(const struct process_view *v)
-{
-	uint64_t word;
-
-	return pagemap_read(v->pagemap_fd, 0, 1, &word) == 0;
-}
-
-/* Pages of one mapping, or (m == NULL) of none of ours: the kernel's words as they are. */
-static int send_part(struct worder *w, const struct view_mapping *m, uint64_t first, uint64_t end)
-{
-	int r = 0;
-
-	while (first < end && r >= 0) {
-		uint64_t words[CHUNK_PAGES];
-		size_t n = MIN(end - first, CHUNK_PAGES);
-
-		if (m)
-			r = view_read_words(w->view, m, first, n, words, &w->unsure);
-		else
-			r = pagemap_read(w->view->pagemap_fd, first, n, words);
-		if (!m && r == -ESRCH && is_alive(w->view)) {
-			memset(words, 0, sizeof(words));
-			r = 0;
-		}
-		if (r >= 0)
-			r = w->sink->words(w->sink->context, first, n, words);
-		first += n;
-	}
-	return r;
-}
-
-static int send_words(struct worder *w, struct page_range range, bool gaps)
-{
-	const struct process_view *v = w->view;
-	uint64_t at = range.first;
-	int r = 0;
-
-	for (size_t i = 0; i < v->n_mappings && r >= 0; i++) {
-		struct page_range part = view_mapping_crop(v, &v->mappings[i], range);
-
-		if (gaps)
-			r = send_part(w, NULL, at, part.first);
-		if (r >= 0)
-			r = send_part(w, &v->mappings[i], part.first, part.first + part.count);
-		at = part.first + part.count;
-	}
-	if (gaps && r >= 0)
-		r = send_part(w, NULL, at, range.first + range.count);
-	return r;
-}
-
 int direct_words(struct source *s, struct page_range range, bool gaps, const struct word_sink *sink,
 		 uint64_t *ret_unsure, int *ret_error)
 {
 	struct direct *d = direct_of(s);
-	struct worder w = {.view = &d->view, .sink = sink};
 	int r = open_view(d, range);
 
 	if (r != 0)
@@ -165,8 +101,8 @@ int direct_words(struct source *s, struct page_range range, bool gaps, const str
 	r = sink->begin(sink->context);
 	if (r != 0)
 		return r;
-	*ret_error = send_words(&w, range, gaps);
-	*ret_unsure = w.unsure;
+	*ret_error =
+		view_write_words(&d->view, range, gaps, sink->words, sink->context, ret_unsure);
 	return 0;
 }
 

@@ -167,14 +167,15 @@ int remote_pagemap(struct source *s, struct page_range range, const struct mappe
 	return r < 0 ? remote_failed(m.remote, r) : 0;
 }
 
-/* From a descriptor of the service's to the sink. */
+/* From a descriptor of the service's, which is laid out like /proc/PID/pagemap, to the sink. */
 static int send_words(int fd, struct page_range range, const struct word_sink *sink)
 {
 	uint64_t words[CHUNK_PAGES];
 
 	for (uint64_t done = 0; done < range.count;) {
 		size_t want = MIN(range.count - done, CHUNK_PAGES);
-		ssize_t n = pread(fd, words, want * sizeof(*words), (off_t)(done * sizeof(*words)));
+		ssize_t n = pread(fd, words, want * sizeof(*words),
+				  (off_t)((range.first + done) * sizeof(*words)));
 		int r;
 
 		if (n < 0 && errno == EINTR)
