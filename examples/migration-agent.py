@@ -18,6 +18,7 @@ import base64
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import sys
@@ -29,6 +30,7 @@ except ImportError:
     sys.exit("migration-agent: python3-varlink is not installed")
 
 GIB = 1 << 30
+INT32_MAX = (1 << 31) - 1
 ABOVE = 4 * GIB  # where RAM goes on above the hole
 ERROR = "io.shmstate."
 
@@ -120,6 +122,11 @@ class Block:
         self.pieces = pieces
 
 
+def block_name(name):
+    """A backend's block has its id for a name, or, of older machines, its path."""
+    return name.removeprefix("/objects/")
+
+
 def blocks_by_qmp(qmp, pid):
     """QEMU itself tells where its blocks are, in the guest and in its own memory."""
     names = {device.get("id") for device in qmp.call("query-memdev")}
@@ -129,12 +136,13 @@ def blocks_by_qmp(qmp, pid):
     for first, last, name, offset in re.findall(
             r"^ +(\w+)-(\w+) \(prio -?\d+, (?:ram|rom|romd)\): (\S+)(?: @(\w+))?", flat, re.M):
         first, last, offset = int(first, 16), int(last, 16), int(offset or "0", 16)
+        name = block_name(name)
         if name in names:
             pieces.setdefault(name, []).append(Piece(first, offset, last - first + 1))
     if not pieces:
         raise Complaint(f"QEMU {pid}: no memory backend is mapped in the guest; its RAM is not shared")
     # QEMU 8 and later tell where the block is mapped; with those before there must be only one
-    mapped = {line.split()[0]: int(line.split()[-2], 16)
+    mapped = {block_name(line.split()[0]): int(line.split()[-2], 16)
               for line in qmp.monitor("info ramblock").splitlines()[1:] if re.search(r" r[wo]\s*$", line)}
     return [Block(name, by_address(pid, mapped.get(name)), pieces[name])
             for name in sorted(pieces, key=lambda name: pieces[name][0].address)]
@@ -263,7 +271,6 @@ class Totals:
         self.states = {}
         self.went_out = self.came_in = 0
         self.stable = True
-        self.reasons = []
 
     def add(self, block, reply, bits):
         size = reply["pageSize"]
@@ -274,7 +281,6 @@ class Totals:
             self.came_in += (block.swapped & ~bits).bit_count() * size
         block.swapped = bits
         self.stable = self.stable and reply["stable"]
-        self.reasons += reply["reasons"]
 
 
 def look(service, pid, blocks, title, show_ranges):
@@ -308,12 +314,14 @@ def print_look(title, total, n_ranges, first):
     if state["poisoned"]:
         print(f"  lost                  {state['poisoned']} bytes")
     if state["unknown"]:
-        print(f"  unknown               {state['unknown']} bytes: {'; '.join(total.reasons)}")
+        print(f"  unknown               {state['unknown']} bytes")
     if not first:
         print(f"  since the last look   {total.went_out} bytes went out, {total.came_in} came in")
 
 
 def look_while_stopped(qmp, *arguments):
+    """Signals wait until the guest runs again."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     was_running = qmp.call("query-status")["running"]
     if was_running:
         qmp.call("stop")
@@ -322,37 +330,37 @@ def look_while_stopped(qmp, *arguments):
     finally:
         if was_running:
             qmp.call("cont")
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # ---- the command -----------------------------------------------------------------------------
 
 
-def number(text, least):
-    try:
-        value = int(text, 10)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number, of {least} or more")
-    return value
+def number(least, most=INT32_MAX):
+    def parse(text):
+        value = int(text) if re.fullmatch("[0-9]+", text) else -1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number from {least} to {most}")
+        return value
+    return parse
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"migration-agent: {message}\n")
+        self.exit(1, f"migration-agent: {message.removeprefix('argument ')}\n")
 
 
 def arguments():
     parser = Parser(prog="migration-agent", description="Tells what of a QEMU guest's RAM is on swap.")
     parser.add_argument("--qmp", metavar="PATH", help="QEMU's QMP socket")
-    parser.add_argument("--pid", type=lambda text: number(text, 1), help="QEMU's process, if there is no such socket")
-    parser.add_argument("--below-4g", type=lambda text: number(text, 1), metavar="BYTES",
+    parser.add_argument("--pid", type=number(1), help="QEMU's process, if there is no such socket")
+    parser.add_argument("--below-4g", type=number(1, ABOVE), metavar="BYTES",
                         help="RAM below 4 GiB, if QEMU cannot be asked")
     parser.add_argument("--socket", metavar="PATH", default="/run/shmstate/io.shmstate",
                         help="shmstated's socket (default %(default)s)")
-    parser.add_argument("--rounds", type=lambda text: number(text, 0), default=1, metavar="N",
+    parser.add_argument("--rounds", type=number(0), default=1, metavar="N",
                         help="looks while the guest runs (default %(default)s)")
-    parser.add_argument("--interval", type=lambda text: number(text, 0), default=1, metavar="SECONDS",
+    parser.add_argument("--interval", type=number(0), default=1, metavar="SECONDS",
                         help="time between two (default %(default)s)")
     parser.add_argument("--ranges", action="store_true", help="print the swapped ranges, by guest address")
     options = parser.parse_args()

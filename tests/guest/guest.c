@@ -15,9 +15,9 @@
  * be, or with "no" and why. All numbers are hexadecimal. Meanwhile it sleeps: what is not asked for
  * is not touched. It does nothing to the first MiB, nor to itself.
  *
- * A page's first word is its own guest-physical address with the mark in the lowest 12 bits, so that
- * whoever looks at the memory from outside learns where the guest sees it; the second says that it
- * is one of ours; the others are the first, mixed.
+ * A page's first word is its own guest-physical address with the mark in the lowest 12 bits, so
+ * that whoever looks at the memory from outside learns where the guest sees it; the second says
+ * that it is one of ours; the others are the first, mixed.
  */
 #include <stdint.h>
 
@@ -84,7 +84,7 @@ static void serial_start(void)
 		outb(i ? 0x21 : 0x20, pic[i]);
 		outb(i ? 0xa1 : 0xa0, slave[i]);
 	}
-	outb(0x21, (uint8_t)~(1 << 4));
+	outb(0x21, (uint8_t) ~(1 << 4));
 	outb(0xa1, 0xff);
 	outb(COM1 + 3, 3);   /* 8 bits */
 	outb(COM1 + 2, 7);   /* FIFO, empty */
