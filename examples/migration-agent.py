@@ -232,7 +232,7 @@ class Service:
             return f"process {error.parameters()['pid']}: no such process"
         if name == ERROR + "NotPermitted":
             return f"the service says that you may not ask this: {error.parameters()['rule']}"
-        return f"the service says {name} {json.dumps(error.parameters())}"
+        return f"the service says {name} {json.dumps(error.parameters(), separators=(',', ':'))}"
 
 
 # ---- looks -----------------------------------------------------------------------------------
