@@ -8,11 +8,12 @@
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "util/text.h"
+#include "view/reasons.h"
 
 struct cap_row {
 	enum kcap cap;
 	int error;
-	char reason[128];
+	char reason[REASON_MAX];
 };
 
 #define ROW(row) ((const struct cap_row *)(row))
@@ -44,35 +45,13 @@ static const struct column columns[] = {
 	{"REASON", "reason", false, false, 0, cell_reason},
 };
 
-/* Why it does not work, and what that means for the answers. */
-static const char *why(const struct kcaps *caps, enum kcap cap, int error)
-{
-	if (error == -ENOSYS)
-		return "this kernel does not have it";
-	if ((error == -EPERM || error == -EACCES) && cap == KCAP_MAP_FILES)
-		return "needs CAP_CHECKPOINT_RESTORE";
-	if ((error == -EPERM || error == -EACCES) && cap == KCAP_PROC_ALL)
-		return "needs CAP_SYS_PTRACE";
-	if (cap == KCAP_SWAP_SLOTS && error == -EPERM && kcaps_has(caps, KCAP_WALK))
-		return "needs CAP_SYSLOG";
-	if (cap == KCAP_SWAP_SLOTS && error == -EOPNOTSUPP && kcaps_has(caps, KCAP_WALK))
-		return "what this kernel keeps about its swap is not as we know it";
-	if (cap == KCAP_WALK || (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
-		return text_walker_error(error);
-	if (cap == KCAP_SWAP_SLOTS)
-		return "no swap was found, perhaps since none was ever on";
-	return strerror(-error);
-}
-
 static void fill_rows(const struct kcaps *caps, struct cap_row rows[KCAP_MAX])
 {
 	for (int i = 0; i < KCAP_MAX; i++) {
 		enum kcap cap = (enum kcap)i;
 
 		rows[i] = (struct cap_row){.cap = cap, .error = caps->error[i]};
-		if (rows[i].error)
-			snprintf(rows[i].reason, sizeof(rows[i].reason), "%s; %s",
-				 why(caps, cap, rows[i].error), kcap_without(cap));
+		reason_of_capability(caps, cap, rows[i].reason);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "util/array.h"
 #include "util/file.h"
 #include "util/parse.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 static int object_compare(const void *a, const void *b)
@@ -158,6 +159,8 @@ static int discover_all_processes(struct discovery *d)
 		r = discover_process(d, pid);
 		if (r == -ESRCH)
 			r = 0;
+		if (r >= 0)
+			r = stop_asked();
 	}
 	closedir(dir);
 	return r;

@@ -77,6 +77,12 @@ struct sighting {
 /* The object that was sighted, made if it is new. Owned by the discovery. 0 or a negative errno. */
 int discovery_note(struct discovery *d, const struct sighting *s, struct object **ret);
 
+/*
+ * The object of a descriptor of our own, and nothing else; we are its only holder. Returns 0 and a
+ * discovery with one object, -ENOTTY (that is no shared memory), or another negative errno.
+ */
+int discover_descriptor(const struct kcaps *caps, int fd, struct discovery *ret);
+
 /* The parts; each notes what it sees. Return 0 or a negative errno. */
 int discover_process(struct discovery *d, pid_t pid);
 int discover_sysv(struct discovery *d);

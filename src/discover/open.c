@@ -244,6 +244,8 @@ int object_open(const struct discovery *d, const struct object *o)
 
 	if (!object_kind_is_swappable(o->kind))
 		return -EOPNOTSUPP;
+	if (o->barred)
+		return -EACCES;
 	if (has_write_lease(d, o))
 		return -EAGAIN;
 	r = open_by_processes(d, o);

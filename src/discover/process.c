@@ -298,3 +298,28 @@ int discover_process(struct discovery *d, pid_t pid)
 	d->n_denied_processes += p.denied;
 	return r;
 }
+
+int discover_descriptor(const struct kcaps *caps, int fd, struct discovery *ret)
+{
+	struct discovery d = {.caps = caps, .way = DISCOVER_PROC};
+	struct process p = {.discovery = &d, .pid = getpid()};
+	_cleanup_close_ int dir_fd = -1;
+	char name[16];
+	int r;
+
+	d.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d.proc_fd < 0)
+		return -errno;
+	dir_fd = openat(d.proc_fd, "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(name, sizeof(name), "%d", fd);
+	p.dir_fd = dir_fd;
+	r = dir_fd < 0 ? -errno : note_holder(&p, name);
+	if (r >= 0 && d.n_objects == 0)
+		r = -ENOTTY;
+	if (r < 0) {
+		discovery_done(&d);
+		return r;
+	}
+	*ret = d;
+	return 0;
+}

@@ -67,6 +67,7 @@ struct object {
 	enum object_kind kind;
 	char *name;   /* raw bytes: memfd name, path, SYSVkey; NULL if it has none */
 	bool deleted; /* a tmpfs file without a name in the tree */
+	bool barred;  /* whoever asks is not to be told what its pages are */
 	bool leased;  /* somebody has a lease on it, see fcntl(2) F_SETLEASE; false: not known */
 	bool have_size;
 	uint64_t size;       /* bytes */

@@ -153,7 +153,9 @@ int kcaps_probe(struct kcaps *ret)
 	caps.error[KCAP_GENERATION] = generation_of_fd(fd, &generation);
 	caps.error[KCAP_MAP_FILES] = try_map_files(fd, caps.page_size);
 	caps.error[KCAP_WALK] = caps.error[KCAP_SWAP_SLOTS] = -ENODATA;
-	caps.error[KCAP_PROC_ALL] = access("/proc/1/fd/.", R_OK | X_OK) < 0 ? -errno : 0;
+	/* (By what is in effect: without AT_EACCESS a user's ambient capabilities do not count.) */
+	caps.error[KCAP_PROC_ALL] =
+		faccessat(AT_FDCWD, "/proc/1/fd/.", R_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
 	*ret = caps;
 	return 0;
 }

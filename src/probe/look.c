@@ -5,6 +5,7 @@
 #include "probe/look.h"
 #include "probe/seek.h"
 #include "probe/slots.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 /* A pass under way. */
@@ -157,7 +158,9 @@ int look(struct window_probe *p, uint64_t first, uint64_t end, struct extent_lis
 	while (at < end && r >= 0) {
 		uint64_t next;
 
-		r = pass_window(&s, at, &next);
+		r = stop_asked();
+		if (r >= 0)
+			r = pass_window(&s, at, &next);
 		if (r < 0)
 			return r;
 		/* An empty window: the run at its start has no data and crosses its border. */

@@ -5,6 +5,7 @@
 #include "probe/portable.h"
 #include "probe/slots.h"
 #include "probe/smaps.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 /* What is counted at once: a call costs as much as some 500 pages. */
@@ -94,13 +95,14 @@ static int replace_by_entries(struct portable *s, const struct extent *e, slots_
 
 	while (at < end) {
 		uint64_t next = MIN(end, (at / CHUNK_PAGES + 1) * CHUNK_PAGES);
-		int r;
+		int r = stop_asked();
 
 		if (at % WINDOW_PAGES != 0)
 			next = MIN(next, (at / WINDOW_PAGES + 1) * WINDOW_PAGES);
 		else if (next % WINDOW_PAGES != 0 && next - at > WINDOW_PAGES)
 			next = next / WINDOW_PAGES * WINDOW_PAGES;
-		r = find_entries(s, at, next - at, emit, to);
+		if (r >= 0)
+			r = find_entries(s, at, next - at, emit, to);
 		if (r < 0)
 			return r;
 		at = next;

@@ -4,6 +4,7 @@
 
 #include "probe/portable.h"
 #include "probe/witness.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 /* Below this an object is looked at whole, since only for the whole does the accounting prove. */
@@ -41,8 +42,10 @@ static int replace_by_mincore(struct portable *s, const struct extent *e, struct
 
 	while (at < end) {
 		size_t n = MIN(end - at, WINDOW_PAGES);
-		int r = mincore_read(&s->probe.map, at, n, vec);
+		int r = stop_asked();
 
+		if (r >= 0)
+			r = mincore_read(&s->probe.map, at, n, vec);
 		for (size_t i = 0; i < n && r >= 0; i++)
 			r = extent_list_append(to, at + i, 1,
 					       vec[i] & 1 ? PAGE_SWAP_CACHE : PAGE_SWAPPED);

@@ -6,6 +6,7 @@
 #include "probe/walker-inside.h"
 #include "probe/walker-try.h"
 #include "probe/walker.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 #include "bpf/exact.skel.h"
@@ -104,8 +105,10 @@ int walker_read(struct walker *w, const struct walker_place *place, struct walke
 		.end = place->end,
 		.records = MIN(w->records, place->max_records),
 	};
-	int r = walker_read_chunk(w, &args, ret);
+	int r = stop_asked();
 
+	if (r == 0)
+		r = walker_read_chunk(w, &args, ret);
 	if (r < 0)
 		return r;
 	if (ret->before.a_ops != w->a_ops)
@@ -131,10 +134,15 @@ static bool may_use_bpf(void)
  */
 static int walker_load(struct walker *w, enum walker_use use)
 {
+	/*
+	 * Named, though it is where libbpf looks anyway: it then leaves the modules' BTF alone,
+	 * which holds nothing of ours and takes CAP_SYS_ADMIN to look through.
+	 */
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = "/sys/kernel/btf/vmlinux");
 	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
 	int r;
 
-	w->programs = exact_bpf__open();
+	w->programs = exact_bpf__open_opts(&options);
 	if (w->programs && use != WALKER_LOCATE)
 		bpf_program__set_autoload(w->programs->progs.swap_contents, false);
 	r = w->programs ? exact_bpf__load(w->programs) : -errno;

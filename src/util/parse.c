@@ -72,6 +72,13 @@ static int parse_amount(const char *s, uint64_t *ret, bool *ret_bytes)
 	return 0;
 }
 
+int parse_bytes(const char *s, uint64_t *ret)
+{
+	bool bytes;
+
+	return parse_amount(s, ret, &bytes);
+}
+
 static int parse_length(const char *s, uint64_t page_size, uint64_t *ret_pages)
 {
 	uint64_t v;

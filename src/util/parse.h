@@ -20,6 +20,9 @@ int parse_u64(const char *s, int base, uint64_t *ret);
 /* A process or descriptor number, 0 or more (min says which), that fits an int. */
 int parse_int(const char *s, int min, int *ret);
 
+/* A number of bytes; K, M, G or T behind it stands for a power of 1024. */
+int parse_bytes(const char *s, uint64_t *ret);
+
 /*
  * FIRST+COUNT or FIRST-LAST (both ends included), in pages; a number with K, M, G or T behind it
  * is an offset or length in bytes (powers of 1024): FIRST is then the page that holds that byte,

@@ -31,34 +31,36 @@ static int make_witnesses(const struct discovery *d, const struct object *o,
 	return 0;
 }
 
-static int inspect(struct prober *p, const struct discovery *d, const struct object *o,
-		   struct probe_request *request, struct snapshot *ret)
+int inspect_descriptor(struct prober *p, const struct discovery *d, const struct object *o, int fd,
+		       struct page_range range, bool one_look, struct snapshot *ret)
 {
 	_cleanup_free_ struct probe_witness *witnesses = NULL;
-	_cleanup_close_ int fd = -1;
+	struct probe_request request = {
+		.fd = fd, .caps = d->caps, .range = range, .one_look = one_look};
 	int r;
 
-	request->caps = d->caps;
 	/* Only without cachestat are they asked. */
 	if (!kcaps_has(d->caps, KCAP_CACHESTAT)) {
-		r = make_witnesses(d, o, &witnesses, &request->n_witnesses);
+		r = make_witnesses(d, o, &witnesses, &request.n_witnesses);
 		if (r < 0)
 			return r;
 	}
-	fd = object_open(d, o);
-	if (fd < 0)
-		return fd;
-	request->fd = fd;
-	request->witnesses = witnesses;
-	return probe(p, request, ret);
+	request.witnesses = witnesses;
+	return probe(p, &request, ret);
+}
+
+static int inspect(struct prober *p, const struct discovery *d, const struct object *o,
+		   struct page_range range, bool one_look, struct snapshot *ret)
+{
+	_cleanup_close_ int fd = object_open(d, o);
+
+	return fd < 0 ? fd : inspect_descriptor(p, d, o, fd, range, one_look, ret);
 }
 
 int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
 		   struct page_range range, struct snapshot *ret)
 {
-	struct probe_request request = {.range = range};
-
-	return inspect(p, d, o, &request, ret);
+	return inspect(p, d, o, range, false, ret);
 }
 
 int inspect_locate(struct prober *p, const struct discovery *d, const struct object *o,
@@ -73,7 +75,5 @@ int inspect_locate(struct prober *p, const struct discovery *d, const struct obj
 int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
 			struct snapshot *ret)
 {
-	struct probe_request request = {.range = PROBE_ALL, .one_look = true};
-
-	return inspect(p, d, o, &request, ret);
+	return inspect(p, d, o, PROBE_ALL, true, ret);
 }

@@ -4,6 +4,7 @@
 
 #include "probe/pagemap.h"
 #include "util/array.h"
+#include "util/stop.h"
 #include "util/util.h"
 #include "view/inspect.h"
 #include "view/process_view.h"
@@ -97,7 +98,7 @@ static int add_object(struct process_view *v, struct prober *p, const struct dis
 	if (r < 0 || v->n_mappings == from)
 		return r;
 	r = inspect_object(p, d, o, range_of_object(v, from, range), snapshot);
-	if (r == -ENOMEM)
+	if (r == -ENOMEM || stop_is_error(r))
 		return r;
 	v->n_snapshots += r >= 0;
 	for (size_t i = from; i < v->n_mappings; i++) {
@@ -159,7 +160,7 @@ int process_view_locate(struct process_view *v, struct prober *p, const struct d
 			r = inspect_locate(
 				p, d, m->object,
 				(struct page_range){m->snapshot->first, m->snapshot->count}, slots);
-		if (r == -ENOMEM)
+		if (r == -ENOMEM || stop_is_error(r))
 			return r;
 		m->slots = r < 0 ? NULL : slots;
 	}

@@ -89,6 +89,43 @@ static void test_int(void **state)
 	}
 }
 
+static const struct {
+	const char *text;
+	int result;
+	uint64_t value;
+} sizes[] = {
+	{"0", 0, 0},
+	{"4096", 0, 4096},
+	{"4K", 0, 4096},
+	{"4k", 0, 4096},
+	{"1M", 0, UINT64_C(1) << 20},
+	{"3G", 0, UINT64_C(3) << 30},
+	{"1T", 0, UINT64_C(1) << 40},
+	{"16777215T", 0, UINT64_C(16777215) << 40},
+	{"16777216T", -ERANGE, 0},
+	{"18446744073709551616", -ERANGE, 0},
+	{"", -EINVAL, 0},
+	{"K", -EINVAL, 0},
+	{"4KB", -EINVAL, 0},
+	{"4KK", -EINVAL, 0},
+	{"4 K", -EINVAL, 0},
+	{"-4K", -EINVAL, 0},
+	{"1.5M", -EINVAL, 0},
+	{"4P", -EINVAL, 0},
+};
+
+static void test_bytes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint64_t v = UNTOUCHED;
+		int r = parse_bytes(sizes[i].text, &v);
+
+		if (r != sizes[i].result || v != (r < 0 ? UNTOUCHED : sizes[i].value))
+			fail_msg("\"%s\": %d, %llu", sizes[i].text, r, (unsigned long long)v);
+	}
+}
+
 struct range_case {
 	const char *text;
 	int result;
@@ -261,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_int),
+		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_page_range),
 		cmocka_unit_test(test_page_range_of_large_pages),
 		cmocka_unit_test(test_address_range),

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Inside of an answer: the parameters of its next reply.
+ *   answer.c         replies, one after the other
+ *   answer-states.c  Summarize and Classify
+ *   answer-slots.c   Locate
+ *   answer-list.c    ListObjects, GetObject, GetCapabilities
+ *   answer-view.c    GetPagemap
+ */
+
+#include "serve/answer.h"
+
+/* What comes with the parameters. */
+struct reply_draft {
+	bool goes_on; /* another reply follows */
+	int fd;       /* to be passed along; owned */
+	int error;    /* negative errno: there is no such reply */
+};
+
+/* About so much of a message is left for what is not in an array. */
+#define ANSWER_HEAD_BYTES 4096
+
+/* How many items of so many bytes go into one message: one at least. */
+size_t answer_room(const struct answer *a, size_t item_bytes);
+
+/* The parameters, owned by the caller; where the answer is moved on. */
+struct json_object *answer_summary(struct answer *a);
+struct json_object *answer_states(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_slots(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_list(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_object(struct answer *a);
+struct json_object *answer_capabilities(struct answer *a);
+struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/utsname.h>
+
+#include "json/encode.h"
+#include "serve/answer-inside.h"
+#include "util/text.h"
+#include "util/util.h"
+#include "view/reasons.h"
+
+
+static struct json_object *summary_of(const struct listed *l)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_add_snapshot(j, &l->snapshot, ~(page_state_mask)0);
+	return j;
+}
+
+/* What is known of one of many. */
+static struct json_object *json_of_listed(const struct listed *l)
+{
+	bool known = l->looked && l->error == 0;
+	struct json_object *j = json_of_object(l->object);
+
+	/* The look's size is newer than that of the discovery. */
+	if (known)
+		json_object_object_add(j, "size", json_number(l->snapshot.size));
+	json_object_object_add(j, "processes",
+			       json_number(object_count_processes(l->object)));
+	json_object_object_add(j, "summary", known ? summary_of(l) : NULL);
+	json_object_object_add(j, "reason",
+			       l->error ? json_object_new_string(text_error(l->error)) : NULL);
+	return j;
+}
+
+static void add_denied(struct json_object *j, const struct result *r)
+{
+	struct json_object *reasons = json_object_new_array();
+
+	if (r->denied)
+		json_object_array_add(
+			reasons,
+			json_object_new_string("for want of privilege some processes or objects "
+					       "could not be seen"));
+	json_object_object_add(j, "incomplete", json_object_new_boolean(r->denied));
+	json_object_object_add(j, "reasons", reasons);
+}
+
+/* With `more` one a reply; else all, and if that is too long it is refused. */
+struct json_object *answer_list(struct answer *a, struct reply_draft *draft)
+{
+	struct json_object *j = json_object_new_object(), *array = json_object_new_array();
+	size_t end = a->question->more ? MIN(a->index + 1, a->result->n_listed)
+				       : a->result->n_listed;
+
+	for (; a->index < end; a->index++)
+		json_object_array_add(array, json_of_listed(&a->result->listed[a->index]));
+	draft->goes_on = a->index < a->result->n_listed;
+	json_object_object_add(j, "objects", array);
+	add_denied(j, a->result);
+	return j;
+}
+
+struct json_object *answer_object(struct answer *a)
+{
+	const struct result *r = a->result;
+	struct json_object *j = json_object_new_object();
+	struct json_object *object = json_of_listed(&r->listed[0]);
+
+	json_object_object_add(object, "holders", json_of_holders(r->object));
+	json_object_object_add(object, "mappers", json_of_mappers(r->object));
+	json_object_object_add(j, "object", object);
+	add_denied(j, r);
+	return j;
+}
+
+struct json_object *answer_capabilities(struct answer *a)
+{
+	const struct kcaps *caps = &a->result->caps;
+	struct json_object *j = json_object_new_object(), *array = json_object_new_array();
+	struct utsname name;
+
+	uname(&name);
+	json_object_object_add(j, "kernel", json_object_new_string(name.release));
+	json_object_object_add(j, "machine", json_object_new_string(name.machine));
+	json_object_object_add(j, "pageSize", json_number(caps->page_size));
+	json_object_object_add(j, "probe",
+			       json_object_new_string(kcaps_has(caps, KCAP_WALK) ? "walk"
+										 : "portable"));
+	for (int i = 0; i < KCAP_MAX; i++) {
+		struct json_object *item = json_object_new_object();
+		enum kcap cap = (enum kcap)i;
+		char reason[REASON_MAX];
+
+		reason_of_capability(caps, cap, reason);
+		json_object_object_add(item, "capability",
+				       json_object_new_string(kcap_to_string(cap)));
+		json_object_object_add(item, "works",
+				       json_object_new_boolean(kcaps_has(caps, cap)));
+		json_object_object_add(item, "tells", json_object_new_string(kcap_purpose(cap)));
+		json_object_object_add(item, "reason",
+				       reason[0] ? json_object_new_string(reason) : NULL);
+		json_object_array_add(array, item);
+	}
+	json_object_object_add(j, "capabilities", array);
+	return j;
+}

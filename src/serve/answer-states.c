@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "json/encode.h"
+#include "serve/answer-inside.h"
+#include "serve/map-file.h"
+#include "util/util.h"
+
+/* {"first":...,"count":...,"state":"swap_cache"} and a comma, with numbers of 19 digits. */
+#define EXTENT_BYTES 88
+
+size_t answer_room(const struct answer *a, size_t item_bytes)
+{
+	return MAX((a->message_bytes - ANSWER_HEAD_BYTES / 2) / item_bytes, (size_t)1);
+}
+
+struct json_object *answer_summary(struct answer *a)
+{
+	const struct result *r = a->result;
+	struct json_object *j = json_object_new_object();
+	char id[OBJECT_ID_MAX];
+
+	object_id_format(&r->object->id, r->object->has_twin, id);
+	json_object_object_add(j, "object", json_object_new_string(id));
+	json_object_object_add(j, "pageSize", json_number(r->snapshot.page_size));
+	json_add_snapshot(j, &r->snapshot, a->question->states);
+	return j;
+}
+
+static uint64_t end_of(const struct snapshot *s)
+{
+	return s->first + s->count;
+}
+
+/* Extents that were asked for, from a->page on. */
+static struct json_object *make_extents(struct answer *a)
+{
+	const struct snapshot *s = &a->result->snapshot;
+	struct state_cursor cursor = state_map_seek(&s->map, a->page);
+	struct json_object *array = json_object_new_array();
+	size_t room = answer_room(a, EXTENT_BYTES);
+	struct extent e;
+
+	while (room > 0 && state_cursor_next(&cursor, &e)) {
+		struct json_object *j;
+
+		a->page = e.first + e.count;
+		if (!(a->question->states & PAGE_STATE_BIT(e.state)))
+			continue;
+		j = json_object_new_object();
+		json_object_object_add(j, "first", json_number(e.first));
+		json_object_object_add(j, "count", json_number(e.count));
+		json_object_object_add(j, "state",
+				       json_object_new_string(page_state_to_string(e.state)));
+		json_object_array_add(array, j);
+		room--;
+	}
+	if (room > 0)
+		a->page = end_of(s);
+	return array;
+}
+
+static void set_bits(unsigned char *bits, uint64_t from, uint64_t count)
+{
+	for (; count > 0 && from % 8 != 0; count--, from++)
+		bits[from / 8] |= (unsigned char)(1 << from % 8);
+	memset(bits + from / 8, 0xff, count / 8);
+	from += count / 8 * 8;
+	for (count %= 8; count > 0; count--, from++)
+		bits[from / 8] |= (unsigned char)(1 << from % 8);
+}
+
+static struct json_object *to_base64(const unsigned char *bytes, size_t n)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	_cleanup_free_ char *text = malloc(n / 3 * 4 + 8);
+	char *to = text;
+
+	if (!text)
+		return NULL;
+	for (; n > 0; bytes += 3, n -= MIN(n, (size_t)3)) {
+		unsigned word = (unsigned)bytes[0] << 16 | (unsigned)(n > 1 ? bytes[1] : 0) << 8 |
+				(unsigned)(n > 2 ? bytes[2] : 0);
+
+		*to++ = digits[word >> 18];
+		*to++ = digits[word >> 12 & 63];
+		*to++ = n > 1 ? digits[word >> 6 & 63] : '=';
+		*to++ = n > 2 ? digits[word & 63] : '=';
+	}
+	return json_object_new_string_len(text, (int)(to - text));
+}
+
+/* A bit for each page from a->page on. */
+static struct json_object *make_bitmap(struct answer *a)
+{
+	const struct snapshot *s = &a->result->snapshot;
+	uint64_t pages = MIN(answer_room(a, 1) / 4 * 3 * 8, end_of(s) - a->page);
+	struct state_cursor cursor = state_map_seek(&s->map, a->page);
+	_cleanup_free_ unsigned char *bits = calloc(pages / 8 + 3, 1);
+	uint64_t first = a->page;
+	struct extent e;
+
+	if (!bits)
+		return NULL;
+	a->page = first + pages;
+	while (cursor.at < a->page && state_cursor_next(&cursor, &e))
+		if (a->question->states & PAGE_STATE_BIT(e.state))
+			set_bits(bits, e.first - first, MIN(e.count, a->page - e.first));
+	return to_base64(bits, (pages + 7) / 8);
+}
+
+struct json_object *answer_states(struct answer *a, struct reply_draft *draft)
+{
+	struct json_object *j = answer_summary(a), *extents = NULL, *bitmap = NULL;
+	const struct snapshot *s = &a->result->snapshot;
+	uint64_t first;
+
+	if (!a->begun)
+		a->page = s->first;
+	first = a->page;
+	switch (a->question->encoding) {
+	case ENCODING_EXTENTS:
+		extents = make_extents(a);
+		break;
+	case ENCODING_BITMAP:
+		bitmap = make_bitmap(a);
+		draft->error = bitmap ? 0 : -ENOMEM;
+		break;
+	case ENCODING_FILE_DESCRIPTOR:
+		draft->fd = map_file_make(s, snapshot_is_incomplete(s, a->question->states));
+		draft->error = MIN(draft->fd, 0);
+		a->page = end_of(s);
+		break;
+	}
+	draft->goes_on = a->page < end_of(s);
+	json_object_object_add(j, "first", json_number(first));
+	json_object_object_add(j, "next", draft->goes_on ? json_number(a->page) : NULL);
+	json_object_object_add(j, "extents", extents);
+	json_object_object_add(j, "bitmap", bitmap);
+	json_object_object_add(j, "fileDescriptor",
+			       draft->fd >= 0 ? json_object_new_int(0) : NULL);
+	return j;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "serve/answer-inside.h"
+#include "serve/errors.h"
+#include "serve/message.h"
+#include "util/util.h"
+
+struct reply *reply_new(char *data, size_t length, int fd)
+{
+	struct reply *r = data ? calloc(1, sizeof(*r)) : NULL;
+
+	if (!r) {
+		free(data);
+		closep(&fd);
+		return NULL;
+	}
+	r->data = data;
+	r->length = length;
+	r->fd = fd;
+	return r;
+}
+
+struct reply *reply_free(struct reply *r)
+{
+	if (!r)
+		return NULL;
+	free(r->data);
+	closep(&r->fd);
+	free(r);
+	return NULL;
+}
+
+struct reply *answer_reply(const char *error, struct json_object *parameters)
+{
+	size_t length = 0;
+	char *data = reply_format(error, false, parameters, &length);
+
+	return reply_new(data, length, -1);
+}
+
+void answer_init(struct answer *a, const struct question *q, struct result *result,
+		 size_t message_bytes)
+{
+	*a = (struct answer){
+		.question = q,
+		.result = result_ref(result),
+		.message_bytes = message_bytes,
+	};
+	STAILQ_INIT(&a->replies);
+}
+
+void answer_done(struct answer *a)
+{
+	struct reply *r;
+
+	while ((r = STAILQ_FIRST(&a->replies))) {
+		STAILQ_REMOVE_HEAD(&a->replies, link);
+		reply_free(r);
+	}
+	a->result = result_unref(a->result);
+}
+
+/* The next reply, with what goes on after it in the answer; page and index are moved on. */
+static struct json_object *make_parameters(struct answer *a, struct reply_draft *draft)
+{
+	switch (a->question->method) {
+	case METHOD_SUMMARIZE:
+		return answer_summary(a);
+	case METHOD_CLASSIFY:
+		return answer_states(a, draft);
+	case METHOD_LOCATE:
+		return answer_slots(a, draft);
+	case METHOD_LIST_OBJECTS:
+		return answer_list(a, draft);
+	case METHOD_GET_OBJECT:
+		return answer_object(a);
+	case METHOD_GET_PAGEMAP:
+		return answer_pagemap(a, draft);
+	case METHOD_GET_CAPABILITIES:
+		return answer_capabilities(a);
+	case METHOD_GET_STATUS:
+	case METHOD_GET_INFO:
+	case METHOD_GET_INTERFACE_DESCRIPTION:
+	case METHOD_MAX:
+		break; /* answered in the loop */
+	}
+	return NULL;
+}
+
+static struct reply *make_error(struct answer *a)
+{
+	struct json_object *copy = NULL;
+
+	/* Others may be told the same at this moment, and json-c counts references without a lock.
+	 */
+	if (a->result->error_parameters &&
+	    json_object_deep_copy(a->result->error_parameters, &copy, NULL) < 0)
+		return NULL;
+	return answer_reply(a->result->error, copy);
+}
+
+static struct reply *make_reply(struct answer *a)
+{
+	struct reply_draft draft = {.fd = -1};
+	struct json_object *parameters;
+	size_t length = 0;
+	char *data;
+
+	if (a->result->error) {
+		a->finished = true;
+		return make_error(a);
+	}
+	parameters = make_parameters(a, &draft);
+	if (draft.error < 0) {
+		json_object_put(parameters);
+		closep(&draft.fd);
+		a->finished = true;
+		return answer_reply(ERROR_FAILED, error_with_number("errno", (uint64_t)-draft.error));
+	}
+	/* Without `more` there is one reply, which says with which page to go on. */
+	a->finished = !draft.goes_on || !a->question->more;
+	data = reply_format(NULL, draft.goes_on && a->question->more, parameters, &length);
+	if (data && length > a->message_bytes) {
+		free(data);
+		closep(&draft.fd);
+		a->finished = true;
+		return answer_reply(ERROR_TOO_LARGE, error_with_number("limit", a->message_bytes));
+	}
+	return reply_new(data, length, draft.fd);
+}
+
+int answer_make(struct answer *a, size_t n_bytes)
+{
+	while (!a->finished && a->n_bytes < n_bytes) {
+		struct reply *r = make_reply(a);
+
+		if (!r)
+			return -ENOMEM;
+		STAILQ_INSERT_TAIL(&a->replies, r, link);
+		a->n_bytes += r->length;
+		a->begun = true;
+	}
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What one client is told of a result, message by message: none is longer than the limit, and no
+ * more are made than the client reads. Making them takes a while, and is done in a worker.
+ */
+
+#include <sys/queue.h>
+
+#include "serve/question.h"
+#include "serve/result.h"
+
+/* A reply as it goes out. Owns data and fd. */
+struct reply {
+	STAILQ_ENTRY(reply) link;
+	char *data;
+	size_t length; /* the NUL included */
+	size_t sent;
+	int fd; /* goes along with the first byte; -1: none */
+};
+
+STAILQ_HEAD(reply_list, reply);
+
+/* Takes data and fd over. NULL: out of memory, and both are gone. */
+struct reply *reply_new(char *data, size_t length, int fd);
+struct reply *reply_free(struct reply *r); /* NULL is fine; returns NULL */
+
+struct answer {
+	const struct question *question; /* borrowed */
+	struct result *result;           /* a reference of its own */
+	size_t message_bytes;            /* limit of a message */
+	bool begun;
+	bool finished;
+	uint64_t page; /* that the next reply goes on with; of the object */
+	size_t index;  /* likewise, for lists */
+	struct reply_list replies; /* that were made */
+	size_t n_bytes;            /* of these */
+};
+
+void answer_init(struct answer *a, const struct question *q, struct result *result,
+		 size_t message_bytes);
+void answer_done(struct answer *a);
+
+/*
+ * Makes replies until about n_bytes are there, or all. Returns 0, or -ENOMEM, after which the
+ * connection is to be closed.
+ */
+int answer_make(struct answer *a, size_t n_bytes);
+
+/* A single reply, of an error if error is not NULL. Takes parameters over. */
+struct reply *answer_reply(const char *error, struct json_object *parameters);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "json/encode.h"
+#include "serve/description.h"
+#include "serve/errors.h"
+#include "serve/message.h"
+#include "serve/server-inside.h"
+#include "util/util.h"
+
+static struct server *server_of(const struct connection *c)
+{
+	return ((struct member *)c->context)->server;
+}
+
+void dispatch_answered(struct connection *c, bool error)
+{
+	struct server *s = server_of(c);
+
+	s->counters.calls++;
+	s->counters.errors += error;
+	if (s->stopping)
+		c->ending = true;
+}
+
+/* Answers on the spot. Takes parameters over. */
+static void answer_now(struct connection *c, const char *error, struct json_object *parameters)
+{
+	dispatch_answered(c, error);
+	if (connection_send_one(c, answer_reply(error, parameters)))
+		connection_next(c);
+}
+
+static struct json_object *make_info(void)
+{
+	struct json_object *j = json_object_new_object(), *interfaces = json_object_new_array();
+
+	json_object_array_add(interfaces, json_object_new_string("io.shmstate"));
+	json_object_array_add(interfaces, json_object_new_string("org.varlink.service"));
+	json_object_object_add(j, "vendor", json_object_new_string("shmstate"));
+	json_object_object_add(j, "product", json_object_new_string("shmstated"));
+	json_object_object_add(j, "version", json_object_new_string(PACKAGE_VERSION));
+	json_object_object_add(j, "url", json_object_new_string(""));
+	json_object_object_add(j, "interfaces", interfaces);
+	return j;
+}
+
+static struct json_object *make_counters(const struct server *s)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, "connections", json_number(s->counters.connections));
+	json_object_object_add(j, "refusedConnections", json_number(s->counters.refused));
+	json_object_object_add(j, "calls", json_number(s->counters.calls));
+	json_object_object_add(j, "errors", json_number(s->counters.errors));
+	json_object_object_add(j, "scans", json_number(s->requests.n_scans));
+	json_object_object_add(j, "sharedScans", json_number(s->requests.n_shared));
+	json_object_object_add(j, "cancelledScans", json_number(s->requests.n_cancelled));
+	return j;
+}
+
+static struct json_object *make_limits(const struct config *c)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, "messageBytes", json_number(c->message_bytes));
+	json_object_object_add(j, "pipelinedCalls", json_number(c->pipelined_calls));
+	json_object_object_add(j, "queuedBytes", json_number(c->queued_bytes));
+	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
+	json_object_object_add(j, "connections", json_number(c->connections));
+	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
+	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
+	return j;
+}
+
+static struct json_object *make_status(const struct server *s)
+{
+	struct json_object *j = json_object_new_object();
+	const char *probe = kcaps_has(s->caps, KCAP_WALK) ? "walk" : "portable";
+	struct utsname name;
+
+	uname(&name);
+	json_object_object_add(j, "version", json_object_new_string(PACKAGE_VERSION));
+	json_object_object_add(j, "pid", json_object_new_int(getpid()));
+	json_object_object_add(j, "uptimeSeconds",
+			       json_number((monotonic_ns() - s->started) / 1000000000));
+	json_object_object_add(j, "kernel", json_object_new_string(name.release));
+	json_object_object_add(j, "probe", json_object_new_string(probe));
+	json_object_object_add(j, "connections", json_number(s->n_members));
+	json_object_object_add(j, "scans", json_number(pool_count(s->requests.pool)));
+	json_object_object_add(j, "workers", json_number(pool_workers(s->requests.pool)));
+	json_object_object_add(j, "counters", make_counters(s));
+	json_object_object_add(j, "limits", make_limits(&s->config));
+	return j;
+}
+
+static void describe(struct connection *c, const struct question *q)
+{
+	const char *text = NULL;
+
+	if (strcmp(q->interface, "io.shmstate") == 0)
+		text = description_own;
+	else if (strcmp(q->interface, "org.varlink.service") == 0)
+		text = description_general;
+	if (text)
+		answer_now(c, NULL, error_with_text("description", text));
+	else
+		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
+			   error_with_text("interface", q->interface));
+}
+
+/* What takes a look at something. The question is taken over. */
+static void ask(struct connection *c, struct question *q)
+{
+	struct server *s = server_of(c);
+	int r = request_new(&s->requests, c, q);
+
+	if (r == -EBUSY)
+		answer_now(c, ERROR_TOO_BUSY,
+			   error_with_number("limit", s->requests.queued_scans));
+	else if (r < 0)
+		connection_end(c, "memory was short");
+}
+
+static void answer_question(struct connection *c, struct question *q)
+{
+	switch (q->method) {
+	case METHOD_GET_STATUS:
+		answer_now(c, NULL, make_status(server_of(c)));
+		break;
+	case METHOD_GET_INFO:
+		answer_now(c, NULL, make_info());
+		break;
+	case METHOD_GET_INTERFACE_DESCRIPTION:
+		describe(c, q);
+		break;
+	case METHOD_LIST_OBJECTS:
+	case METHOD_GET_OBJECT:
+	case METHOD_SUMMARIZE:
+	case METHOD_CLASSIFY:
+	case METHOD_LOCATE:
+	case METHOD_GET_PAGEMAP:
+	case METHOD_GET_CAPABILITIES:
+	case METHOD_MAX:
+		ask(c, q);
+		return;
+	}
+	question_done(q);
+}
+
+/* "io.example.Method" is of the interface "io.example". */
+static void refuse_method(struct connection *c, const char *method, int error)
+{
+	const char *dot = strrchr(method, '.');
+	_cleanup_free_ char *interface =
+		strndup(method, dot ? (size_t)(dot - method) : strlen(method));
+
+	if (error == -ENOENT)
+		answer_now(c, ERROR_METHOD_NOT_FOUND, error_with_text("method", method));
+	else
+		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
+			   error_with_text("interface", interface ? interface : ""));
+}
+
+/* Gives the question the descriptor that it names. */
+static int take_descriptor(struct question *q, int *fds, size_t n_fds)
+{
+	if (!q->have_passed)
+		return 0;
+	if ((size_t)q->passed >= n_fds)
+		return -EINVAL;
+	q->fd = TAKE_FD(fds[q->passed]);
+	return 0;
+}
+
+static void dispatch_call(struct connection *c, const struct call *call, int *fds, size_t n_fds)
+{
+	_cleanup_free_ char *bad = NULL;
+	int r, method = method_from_string(call->method);
+	struct question q = {.fd = -1};
+
+	if (method < 0) {
+		refuse_method(c, call->method, method);
+		return;
+	}
+	if (call->upgrade) {
+		answer_now(c, ERROR_METHOD_NOT_IMPLEMENTED,
+			   error_with_text("method", call->method));
+		return;
+	}
+	r = question_parse((enum method)method, call->parameters, &q, &bad);
+	if (r == 0 && take_descriptor(&q, fds, n_fds) < 0) {
+		question_done(&q);
+		bad = strdup("passedFileDescriptor");
+		r = -EINVAL;
+	}
+	if (r == -EINVAL && bad) {
+		answer_now(c, ERROR_INVALID_PARAMETER, error_with_text("parameter", bad));
+	} else if (r < 0) {
+		connection_end(c, "memory was short");
+	} else {
+		q.more = call->more;
+		answer_question(c, &q);
+	}
+}
+
+static void dispatch(struct connection *c, const char *text, size_t length, int *fds, size_t n_fds)
+{
+	struct server *s = server_of(c);
+	struct call call;
+	int r = call_parse(text, length, &call);
+
+	if (r < 0) {
+		connection_end(c, r == -EBADMSG ? "sent what is no call" : "memory was short");
+		return;
+	}
+	/* Nobody waits for an answer, and to ask changes nothing. */
+	if (call.oneway) {
+		dispatch_answered(c, false);
+		connection_next(c);
+	} else if (s->stopping) {
+		if (connection_send_one(c, answer_reply(ERROR_STOPPING, NULL)))
+			connection_end(c, NULL);
+	} else {
+		dispatch_call(c, &call, fds, n_fds);
+	}
+	call_done(&call);
+}
+
+void dispatch_message(struct connection *c, const char *text, size_t length, int *fds,
+		      size_t n_fds)
+{
+	dispatch(c, text, length, fds, n_fds);
+	for (size_t i = 0; i < n_fds; i++)
+		closep(&fds[i]);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "json/encode.h"
+#include "serve/errors.h"
+#include "util/stop.h"
+#include "util/text.h"
+
+struct json_object *error_with_text(const char *field, const char *text)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, field, json_object_new_string(text));
+	return j;
+}
+
+struct json_object *error_with_number(const char *field, uint64_t n)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, field, json_number(n));
+	return j;
+}
+
+void errors_not_permitted(struct result *r, enum access_rule rule)
+{
+	result_fail(r, ERROR_NOT_PERMITTED,
+		    error_with_text("rule", access_rule_to_string(rule)));
+}
+
+void errors_no_process(struct result *r, pid_t pid)
+{
+	result_fail(r, ERROR_NO_SUCH_PROCESS, error_with_number("pid", (uint64_t)pid));
+}
+
+void errors_several(struct result *r, struct object *const *objects, int n)
+{
+	struct json_object *j = json_object_new_object(), *ids = json_object_new_array();
+
+	/* Enough to see what it is about. */
+	for (int i = 0; i < n && i < 1000; i++) {
+		char id[OBJECT_ID_MAX];
+
+		json_object_array_add(ids, json_object_new_string(object_id_format(
+						   &objects[i]->id, objects[i]->has_twin, id)));
+	}
+	json_object_object_add(j, "objects", ids);
+	result_fail(r, ERROR_SEVERAL_OBJECTS, j);
+}
+
+void errors_out_of_range(struct result *r, uint64_t pages)
+{
+	result_fail(r, ERROR_OUT_OF_RANGE, error_with_number("pages", pages));
+}
+
+void errors_too_large(struct result *r, uint64_t limit)
+{
+	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));
+}
+
+void errors_no_probe(struct result *r, enum probe_choice choice, int error)
+{
+	struct json_object *j = error_with_text("probe", probe_choice_to_string(choice));
+	/* No error: the configuration says portable, and nothing was tried. */
+	const char *reason = error ? text_walker_error(error)
+				   : "the service is configured to do without (Probe=portable)";
+
+	json_object_object_add(j, "reason", json_object_new_string(reason));
+	result_fail(r, ERROR_PROBE_UNAVAILABLE, j);
+}
+
+void errors_object(struct result *r, const struct object *o, int error)
+{
+	if (error == -EOPNOTSUPP)
+		result_fail(r, ERROR_NOT_SWAPPABLE,
+			    error_with_text("kind", object_kind_to_string(o->kind)));
+	else if (error == -ENOENT)
+		result_fail(r, ERROR_NO_SUCH_OBJECT, NULL);
+	else if (error == -EAGAIN || error == -EBUSY)
+		result_fail(r, ERROR_OBJECT_BUSY, error_with_text("reason", text_error(error)));
+	else
+		errors_fail(r, error);
+}
+
+void errors_fail(struct result *r, int error)
+{
+	struct json_object *j;
+
+	if (error == -ETIME) {
+		result_fail(r, ERROR_SCAN_TIMED_OUT,
+			    error_with_number("seconds", stop_limit_seconds()));
+		return;
+	}
+	if (error == -ECANCELED) {
+		result_fail(r, ERROR_STOPPING, NULL);
+		return;
+	}
+	j = error_with_text("reason", text_error(error));
+	json_object_object_add(j, "errno", json_object_new_int(-error));
+	result_fail(r, ERROR_FAILED, j);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Worker threads, so that no look at an object holds the event loop up. What they do are tasks,
+ * taken in turn from the users that wait, in the order in which each user's came. What a task has
+ * done the loop learns in the loop.
+ */
+
+#include <pthread.h>
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "discover/iterate.h"
+#include "probe/prober.h"
+#include "util/stop.h"
+
+/* What a worker has for itself: a prober serves one request at a time. */
+struct worker {
+	struct pool *pool;
+	pthread_t thread;
+	bool started;
+	struct prober prober;
+	struct iterators *iterators; /* NULL: not to be had */
+};
+
+/* Part of what is to be done; owned by whoever submits it until done() is called. */
+struct task {
+	TAILQ_ENTRY(task) link;
+	uid_t uid; /* on whose behalf */
+	struct stop stop;
+	bool started;           /* under the pool's lock */
+	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
+	void (*done)(struct task *t);                  /* in the loop; may free it */
+};
+
+TAILQ_HEAD(task_list, task);
+
+struct pool;
+
+/*
+ * Loads n probers for this choice, and starts as many threads. caps: borrowed. Returns 0 or a
+ * negative errno; that there is no walk is no error.
+ */
+int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice, unsigned n,
+	     struct pool **ret);
+/* Waits until what is under way has ended; its done() is not called, nor of what still waits. */
+struct pool *pool_free(struct pool *p);
+
+/* Begins once a worker is free. */
+void pool_submit(struct pool *p, struct task *t);
+
+/* What is done between the two happens before the task begins, if it has not. */
+bool pool_lock_waiting(struct pool *p, const struct task *t); /* false: it has, and no lock */
+void pool_unlock(struct pool *p);
+
+/* Submitted and not done yet. */
+size_t pool_count(const struct pool *p);
+unsigned pool_workers(const struct pool *p);
+/* A prober to ask what there is: only before the first task is submitted. */
+struct prober *pool_prober(struct pool *p);

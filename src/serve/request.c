@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "probe/generation.h"
+#include "serve/examine.h"
+#include "serve/request.h"
+#include "util/util.h"
+
+/* A look at something, and who waits for it. The first of them has the question. */
+struct scan {
+	struct task task;
+	TAILQ_ENTRY(scan) link; /* in the waiting ones */
+	bool listed;
+	struct requests *all;
+	char *key; /* NULL: not to be shared */
+	TAILQ_HEAD(, request) requests; /* once it has begun it does not change */
+};
+
+/* One call. While it streams it is a task of its own, in which further replies are made. */
+struct request {
+	struct task task;
+	TAILQ_ENTRY(request) link;
+	struct requests *all;
+	struct connection *connection; /* NULL: gone. In the loop only */
+	struct scan *scan;             /* NULL: that is done */
+	bool making;                   /* the task is under way */
+	struct peer peer;
+	bool privileged;
+	size_t message_bytes; /* limits, as they were when the call came */
+	size_t batch_bytes;
+	struct question question;
+	struct answer answer;
+	bool has_answer;
+	int error; /* replies could not be made */
+};
+
+static void request_free(struct request *r)
+{
+	if (r->has_answer)
+		answer_done(&r->answer);
+	question_done(&r->question);
+	peer_done(&r->peer);
+	free(r);
+}
+
+/* Half of what may wait for the client; the other half is made while it reads. */
+static void make_replies(struct request *r)
+{
+	r->answer.n_bytes = 0;
+	r->error = answer_make(&r->answer, r->batch_bytes);
+}
+
+static void run_scan(struct task *t, struct worker *w)
+{
+	struct scan *s = (struct scan *)t;
+	struct request *first = TAILQ_FIRST(&s->requests), *r;
+	struct access access = {
+		.peer = &first->peer,
+		.privileged = first->privileged,
+	};
+	struct result *result = result_new();
+
+	if (result && stop_asked() == 0)
+		examine(w, &first->question, &access, result);
+	access_done(&access);
+	/* Not for a moment longer than it takes: it keeps the object's memory. */
+	closep(&first->question.fd);
+	first->question.fd = -1;
+	TAILQ_FOREACH(r, &s->requests, link) {
+		r->error = -ENOMEM;
+		if (!result)
+			continue;
+		answer_init(&r->answer, &r->question, result, r->message_bytes);
+		r->has_answer = true;
+		make_replies(r);
+	}
+	result_unref(result);
+}
+
+static void run_more(struct task *t, struct worker *w)
+{
+	(void)w;
+	make_replies((struct request *)t);
+}
+
+static void go_on(struct request *r)
+{
+	r->making = true;
+	pool_submit(r->all->pool, &r->task);
+}
+
+/* Replies have been made: off with them. */
+static void deliver(struct request *r)
+{
+	struct connection *c = r->connection;
+	bool finished = r->answer.finished, error, alive;
+
+	if (!c) {
+		request_free(r);
+		return;
+	}
+	if (r->error < 0) {
+		c->call = NULL;
+		request_free(r);
+		connection_end(c, "memory was short");
+		return;
+	}
+	error = r->answer.result->error;
+	if (finished)
+		c->call = NULL;
+	/* If that ends the connection, a request that goes on has been abandoned, and is gone. */
+	alive = connection_send(c, &r->answer.replies);
+	if (finished && alive) {
+		r->all->answered(c, error);
+		connection_next(c);
+	}
+	if (finished)
+		request_free(r);
+	else if (alive && STAILQ_EMPTY(&c->replies))
+		go_on(r);
+}
+
+static void more_done(struct task *t)
+{
+	struct request *r = (struct request *)t;
+
+	r->making = false;
+	deliver(r);
+}
+
+static void scan_done(struct task *t)
+{
+	struct scan *s = (struct scan *)t;
+	struct request *r;
+
+	if (s->listed)
+		TAILQ_REMOVE(&s->all->waiting, s, link);
+	s->all->n_cancelled += atomic_load(&s->task.stop.cancelled);
+	while ((r = TAILQ_FIRST(&s->requests))) {
+		TAILQ_REMOVE(&s->requests, r, link);
+		r->scan = NULL;
+		deliver(r);
+	}
+	free(s->key);
+	free(s);
+}
+
+void request_drained(struct request *r)
+{
+	if (!r->scan && !r->making)
+		go_on(r);
+}
+
+void request_abandon(struct request *r)
+{
+	struct request *other;
+
+	r->connection = NULL;
+	if (!r->scan) {
+		if (!r->making)
+			request_free(r);
+		return;
+	}
+	TAILQ_FOREACH(other, &r->scan->requests, link)
+		if (other->connection)
+			return;
+	atomic_store(&r->scan->task.stop.cancelled, true);
+}
+
+/* Without asking the server of a file system, which may be dead. */
+static int id_of_descriptor(int fd, struct object_id *ret)
+{
+	struct statx x;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &x) < 0)
+		return -errno;
+	*ret = (struct object_id){
+		.dev = makedev(x.stx_dev_major, x.stx_dev_minor),
+		.ino = x.stx_ino,
+		.have_generation = true,
+	};
+	return generation_of_fd(fd, &ret->generation);
+}
+
+/* Lists and views are each client's own; what a descriptor is of is part of what is asked. */
+static char *make_key(const struct question *q)
+{
+	char id[OBJECT_ID_MAX], *key, *whole;
+	struct object_id passed;
+
+	if (q->method != METHOD_SUMMARIZE && q->method != METHOD_CLASSIFY &&
+	    q->method != METHOD_LOCATE)
+		return NULL;
+	if (!q->have_passed)
+		return question_key(q);
+	if (id_of_descriptor(q->fd, &passed) < 0)
+		return NULL;
+	key = question_key(q);
+	if (!key || asprintf(&whole, "%s|%s", object_id_format(&passed, true, id), key) < 0)
+		whole = NULL;
+	free(key);
+	return whole;
+}
+
+/* May the second be told all that the first may be? */
+static bool same_rights(const struct request *a, const struct request *b)
+{
+	const struct peer *p = &a->peer, *q = &b->peer;
+	struct access access = {.peer = q, .privileged = b->privileged};
+	enum access_rule rule;
+
+	if (a->privileged || b->privileged)
+		return a->privileged && b->privileged;
+	return p->uid == q->uid && p->gid == q->gid && p->n_groups == q->n_groups &&
+	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0 &&
+	       access_question(&access, &b->question, &rule) == 0;
+}
+
+/* A look that has not begun, at the same, for somebody with the same rights. */
+static bool join(struct requests *all, struct request *r, const char *key)
+{
+	struct scan *s;
+
+	TAILQ_FOREACH(s, &all->waiting, link)
+		if (key && strcmp(s->key, key) == 0 &&
+		    same_rights(TAILQ_FIRST(&s->requests), r))
+			break;
+	if (!key || !s || atomic_load(&s->task.stop.cancelled) ||
+	    !pool_lock_waiting(all->pool, &s->task))
+		return false;
+	r->scan = s;
+	TAILQ_INSERT_TAIL(&s->requests, r, link);
+	pool_unlock(all->pool);
+	all->n_shared++;
+	return true;
+}
+
+static int begin(struct requests *all, struct request *r, char *key)
+{
+	struct scan *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct scan){
+		.task = {.uid = r->peer.uid, .run = run_scan, .done = scan_done},
+		.all = all,
+		.key = key,
+	};
+	s->task.stop.limit = all->scan_seconds;
+	TAILQ_INIT(&s->requests);
+	TAILQ_INSERT_TAIL(&s->requests, r, link);
+	r->scan = s;
+	s->listed = key;
+	if (key)
+		TAILQ_INSERT_TAIL(&all->waiting, s, link);
+	all->n_scans++;
+	pool_submit(all->pool, &s->task);
+	return 0;
+}
+
+static int request_make(struct requests *all, struct connection *c, struct question *q,
+			struct request **ret)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	*r = (struct request){
+		.task = {.uid = c->peer.uid, .run = run_more, .done = more_done},
+		.all = all,
+		.connection = c,
+		.privileged = access_is_privileged(&all->policy, &c->peer),
+		.message_bytes = all->message_bytes,
+		.batch_bytes = all->queued_bytes / 2,
+		.question = {.fd = -1},
+	};
+	if (peer_copy(&c->peer, &r->peer) < 0) {
+		free(r);
+		return -ENOMEM;
+	}
+	r->question = *q;
+	*ret = r;
+	return 0;
+}
+
+int request_new(struct requests *all, struct connection *c, struct question *q)
+{
+	_cleanup_free_ char *key = make_key(q);
+	struct request *r;
+	int error = request_make(all, c, q, &r);
+
+	if (error < 0) {
+		question_done(q);
+		return error;
+	}
+	c->call = r;
+	if (join(all, r, key)) {
+		closep(&r->question.fd);
+		r->question.fd = -1;
+		return 0;
+	}
+	error = pool_count(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
+	if (error < 0) {
+		c->call = NULL;
+		request_free(r);
+		return error;
+	}
+	key = NULL;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Calls that take a look at something. Those that want the same at the same moment share one look,
+ * as long as it has not begun: what is told was true after the call came.
+ */
+
+#include "serve/access.h"
+#include "serve/connection.h"
+#include "serve/pool.h"
+
+/* What requests need, and what they count; the server's. */
+struct requests {
+	struct pool *pool;
+	struct access_policy policy;
+	size_t message_bytes;
+	size_t queued_bytes;
+	unsigned queued_scans;
+	unsigned scan_seconds;
+	TAILQ_HEAD(, scan) waiting; /* that may be joined */
+	uint64_t n_scans, n_shared, n_cancelled;
+	/* A call has been answered in full, by an error or not. */
+	void (*answered)(struct connection *c, bool error);
+};
+
+struct request;
+
+/*
+ * Begins to answer. Takes the question over. Returns 0, -EBUSY (too many looks are waiting), or
+ * -ENOMEM; the question is gone in any case. c->call is the request until it has been answered.
+ */
+int request_new(struct requests *all, struct connection *c, struct question *q);
+
+/* What was made has been written: goes on where there is more. */
+void request_drained(struct request *r);
+
+/* The client has gone. What is under way for it alone is given up. */
+void request_abandon(struct request *r);

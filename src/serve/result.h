@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a look has found, for as long as somebody still has to be told. */
+
+#include <json-c/json.h>
+#include <stdatomic.h>
+
+#include "discover/discover.h"
+#include "model/slot_map.h"
+#include "model/snapshot.h"
+#include "view/process_view.h"
+
+/* An object among others, and what its pages are. */
+struct listed {
+	const struct object *object; /* in the discovery */
+	bool looked;                 /* that was asked for */
+	int error;                   /* of the look: negative errno; 0: snapshot holds */
+	struct snapshot snapshot;    /* without its map */
+};
+
+/* Pages of one mapping in one state; page: of the address space. */
+struct view_run {
+	uint64_t page;
+	uint64_t count;
+	uint32_t mapping; /* index in the view */
+	int state;        /* enum page_state or enum view_state */
+};
+
+/* Owns all of it, and is shared: what is in it does not change once it has been found. */
+struct result {
+	atomic_uint n_references;
+	const char *error;               /* name of a varlink error; NULL: none */
+	struct json_object *error_parameters;
+	struct discovery discovery;
+	struct object *object; /* that the question is about; in the discovery */
+	struct snapshot snapshot;
+	struct slot_map slots;
+	struct listed *listed;
+	size_t n_listed;
+	struct process_view view;
+	struct view_run *runs;
+	size_t n_runs, n_runs_allocated;
+	int words_fd;          /* sealed: words of a pagemap; -1: none */
+	struct kcaps caps;     /* what works */
+	uint64_t undetermined; /* pages of runs, or of words */
+	bool denied;           /* some processes could not be read */
+};
+
+struct result *result_new(void); /* NULL: out of memory */
+struct result *result_ref(struct result *r);
+struct result *result_unref(struct result *r); /* NULL is fine; returns NULL */
+
+/* Instead of anything else. Takes parameters over. error: static. */
+void result_fail(struct result *r, const char *error, struct json_object *parameters);
