@@ -89,6 +89,7 @@ class Subject:
     def __init__(self, opts, guest, below):
         self.oracle, self.guest, self.below = opts.oracle, guest, below
         self.paths = guest.paths()
+        self.faults_tell = True  # else QEMU faults in memory of its own too
         self.seen = {}
 
     def learn(self):
@@ -131,7 +132,7 @@ def compare_section(what, section, states, subject, used):
         tally.fail(f"{what}: {section.title}: in the swap cache: {section.numbers['in RAM'][1]}, not {cached}")
     if section.hidden or "unknown" in section.numbers or not section.stable:
         tally.fail(f"{what}: {section.title}: hidden, unknown or not stable")
-    if section.numbers["swapped in meanwhile"][1]:
+    if section.numbers["swapped in meanwhile"][1] and subject.faults_tell:
         tally.fail(f"{what}: {section.title}: QEMU had major faults")
 
 
@@ -169,7 +170,7 @@ def check(what, subject, agents, verbose=False, by_pid=True):
     ways = [[f"--qmp={guest.qmp_path}", "--ranges", "--rounds=2", "--interval=0"]]
     ways += [[f"--pid={guest.pid}", "--ranges"]] if by_pid else []
     states, used, majors, answers = ask_held_still(subject, agents, ways)
-    if majors:
+    if majors and subject.faults_tell:
         tally.fail(f"{what}: QEMU had {majors} major faults while it was asked about")
     for way, texts in answers:
         if len({truth.without_system(text) for text in texts}) != 1:
