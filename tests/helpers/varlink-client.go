@@ -110,7 +110,8 @@ func errors(ctx context.Context, c *varlink.Connection) {
 		say("NoSuchProcess", nil, "of %d", e.Pid)
 	}
 	_, _, _, err = ioshmstate.GetObject().Call(ctx, c, ioshmstate.ObjectSelector{Id: &id}, nil)
-	if _, ok := err.(*ioshmstate.NoSuchObject); !ok {
+	// an error without parameters it does not make one of its own types
+	if plain, ok := err.(*varlink.Error); !ok || plain.Name != "io.shmstate.NoSuchObject" {
 		say("NoSuchObject", fmt.Errorf("got %T %v", err, err), "")
 	} else {
 		say("NoSuchObject", nil, "")
