@@ -13,7 +13,9 @@
  *
  * migration-agent.py is the same in Python, and prints the same.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

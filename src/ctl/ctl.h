@@ -51,7 +51,19 @@ struct options {
 	enum json_mode json;
 	bool no_legend;
 	bool no_pager;
+	const char *verb;   /* which it is */
+	bool direct;        /* never the service */
+	const char *socket; /* nobody but the service that is there */
+	bool more;
+	const char *method; /* of call */
+	const char *parameters;
 };
+
+/* The pages that --range names, all without it. Returns 0, or an exit code after a message. */
+#define ALL_PAGES ((struct page_range){.first = 0, .count = UINT64_MAX})
+int options_page_range(const struct options *o, struct page_range *ret);
+/* The same of an address space. */
+int options_address_range(const struct options *o, struct page_range *ret);
 
 /* Prints one line to stderr and returns the code. */
 int failed(const char *format, ...) _printf_(1, 2);
@@ -67,3 +79,5 @@ int verb_locate(const struct options *options);
 int verb_show(const struct options *options);
 int verb_pagemap(const struct options *options);
 int verb_capabilities(const struct options *options);
+int verb_status(const struct options *options);
+int verb_call(const struct options *options);

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "ctl/bitmap.h"
 #include "ctl/json.h"
-#include "ctl/query.h"
+#include "ctl/report.h"
+#include "ctl/source.h"
 #include "ctl/summary.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
-#include "util/text.h"
 
 static struct cell cell_first(const void *row)
 {
@@ -110,28 +107,20 @@ static int print(const struct options *o, const struct table *t, const struct ob
 
 int verb_dump(const struct options *o)
 {
-	_cleanup_(query_done) struct query q = QUERY_NONE;
-	_cleanup_(snapshot_done) struct snapshot s = {0};
-	struct page_range range = PROBE_ALL;
-	const struct object *object;
-	char id[OBJECT_ID_MAX];
+	_cleanup_(source_closep) struct source *s = NULL;
+	_cleanup_(snapshot_done) struct snapshot snapshot = {0};
+	struct page_range range = ALL_PAGES;
+	const struct object *object = NULL;
 	struct table t;
 	int r = table_init(&t, columns, ARRAY_SIZE(columns), o);
 
 	if (r == 0)
-		r = query_range(o, &range);
+		r = options_page_range(o, &range);
 	if (r == 0)
-		r = query_open(&q, o, false);
-	if (r != 0)
-		return r;
-	object = query_one(&q, "dump");
-	if (!object)
-		return EXIT_FAILED;
-	r = inspect_object(&q.prober, &q.discovery, object, range, &s);
-	if (r < 0)
-		return failed("%s: %s", query_object_id(object, id), text_error(r));
-	r = query_check_range(o, &range, size_to_pages(s.size, s.page_size));
+		r = source_open(o, &s);
 	if (r == 0)
-		r = print(o, &t, object, &s);
-	return r != 0 ? r : query_report_snapshot(&s, o->states);
+		r = source_classify(s, range, &object, &snapshot);
+	if (r == 0)
+		r = print(o, &t, object, &snapshot);
+	return r != 0 ? r : report_snapshot(&snapshot, o->states);
 }

@@ -3,17 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/query.h"
+#include "ctl/report.h"
+#include "ctl/source.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
 #include "util/text.h"
 
 struct list_row {
-	const struct object *object;
+	const struct listed *item;
 	char id[OBJECT_ID_MAX];
 	char *name; /* escaped; owned */
-	int error;  /* 0 if snapshot is there */
-	struct snapshot snapshot;
 };
 
 #define ROW(row) ((const struct list_row *)(row))
@@ -21,11 +20,11 @@ struct list_row {
 /* The snapshot's size is that of the look; what discovery saw is older. */
 static struct cell cell_size(const void *row)
 {
-	const struct list_row *r = ROW(row);
+	const struct listed *l = ROW(row)->item;
 
-	if (r->error == 0)
-		return cell_bytes(r->snapshot.size);
-	return r->object->have_size ? cell_bytes(r->object->size) : (struct cell){0};
+	if (!l->reason)
+		return cell_bytes(l->snapshot.size);
+	return l->object->have_size ? cell_bytes(l->object->size) : (struct cell){0};
 }
 
 static struct cell cell_id(const void *row)
@@ -35,7 +34,7 @@ static struct cell cell_id(const void *row)
 
 static struct cell cell_kind(const void *row)
 {
-	return cell_text(object_kind_to_string(ROW(row)->object->kind));
+	return cell_text(object_kind_to_string(ROW(row)->item->object->kind));
 }
 
 static struct cell cell_name(const void *row)
@@ -45,11 +44,11 @@ static struct cell cell_name(const void *row)
 
 static struct cell state_bytes(const void *row, enum page_state state)
 {
-	const struct list_row *r = ROW(row);
+	const struct listed *l = ROW(row)->item;
 
-	if (r->error)
+	if (l->reason)
 		return (struct cell){0};
-	return cell_bytes(r->snapshot.counts[state] * r->snapshot.page_size);
+	return cell_bytes(l->snapshot.counts[state] * l->snapshot.page_size);
 }
 
 #define STATE_CELL(name, state)                         \
@@ -69,40 +68,40 @@ STATE_CELL(unknown, PAGE_UNKNOWN)
 
 static struct cell cell_holders(const void *row)
 {
-	return cell_number(object_count_processes(ROW(row)->object));
+	return cell_number(ROW(row)->item->processes);
 }
 
 static struct cell cell_fds(const void *row)
 {
-	return cell_number(ROW(row)->object->n_holders);
+	return cell_number(ROW(row)->item->holders);
 }
 
 static struct cell cell_mappers(const void *row)
 {
-	return cell_number(ROW(row)->object->n_mappers);
+	return cell_number(ROW(row)->item->mappers);
 }
 
 static struct cell cell_page_size(const void *row)
 {
-	return cell_bytes(ROW(row)->object->page_size);
+	return cell_bytes(ROW(row)->item->object->page_size);
 }
 
 static struct cell cell_swappable(const void *row)
 {
 	return (struct cell){.type = CELL_BOOL,
-			     .number = object_kind_is_swappable(ROW(row)->object->kind)};
+			     .number = object_kind_is_swappable(ROW(row)->item->object->kind)};
 }
 
 static struct cell cell_stable(const void *row)
 {
-	if (ROW(row)->error)
+	if (ROW(row)->item->reason)
 		return (struct cell){0};
-	return (struct cell){.type = CELL_BOOL, .number = ROW(row)->snapshot.stable};
+	return (struct cell){.type = CELL_BOOL, .number = ROW(row)->item->snapshot.stable};
 }
 
 static struct cell cell_reason(const void *row)
 {
-	return cell_text(ROW(row)->error ? text_error(ROW(row)->error) : NULL);
+	return cell_text(ROW(row)->item->reason);
 }
 
 static const struct column columns[] = {
@@ -171,35 +170,14 @@ static int row_name(const struct object *o, char **ret)
 	return name ? 0 : -ENOMEM;
 }
 
-/*
- * Objects that go away meanwhile are left out; those that cannot be opened stay, without states.
- * The maps are not needed, and would add up.
- */
-static int fill_rows(struct query *q, const struct options *o, bool ask_stable,
-		     struct list_row *rows, size_t *ret_n)
+static int fill_rows(const struct listing *listing, struct list_row *rows)
 {
-	size_t n = 0;
-
-	for (int i = 0; i < q->n_objects; i++) {
-		const struct object *object = q->objects[i];
-		struct list_row *row = &rows[n];
-
-		if (o->kinds && !(o->kinds & UINT32_C(1) << object->kind))
-			continue;
-		row->object = object;
-		query_object_id(object, row->id);
-		row->error = ask_stable ? inspect_object(&q->prober, &q->discovery, object,
-							 PROBE_ALL, &row->snapshot)
-					: inspect_object_once(&q->prober, &q->discovery, object,
-							      &row->snapshot);
-		if (row->error == -ENOENT)
-			continue;
-		state_map_done(&row->snapshot.map);
-		n++;
-		if (row_name(object, &row->name) < 0)
+	for (size_t i = 0; i < listing->n_items; i++) {
+		rows[i].item = &listing->items[i];
+		object_id_text(rows[i].item->object, rows[i].id);
+		if (row_name(rows[i].item->object, &rows[i].name) < 0)
 			return -ENOMEM;
 	}
-	*ret_n = n;
 	return 0;
 }
 
@@ -227,14 +205,14 @@ static void print_table(const struct options *o, struct table *t, const struct l
 }
 
 /* Kinds that have no states are no gap in the answer; what was barred or moved away is. */
-static int report_rows(const struct list_row *rows, size_t n)
+static int report_items(const struct listing *l)
 {
 	size_t barred = 0, unknown = 0;
 	int code = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		barred += rows[i].error < 0 && rows[i].error != -EOPNOTSUPP;
-		unknown += rows[i].error == 0 && rows[i].snapshot.counts[PAGE_UNKNOWN] > 0;
+	for (size_t i = 0; i < l->n_items; i++) {
+		barred += l->items[i].barred;
+		unknown += !l->items[i].reason && l->items[i].snapshot.counts[PAGE_UNKNOWN] > 0;
 	}
 	if (barred > 0)
 		code = incomplete("%zu object%s could not be looked at; -o id,reason says why",
@@ -245,53 +223,50 @@ static int report_rows(const struct list_row *rows, size_t n)
 	return code;
 }
 
-static bool is_readable(const struct query *q, pid_t pid)
+static int print_rows(const struct options *o, struct table *t, const struct listing *listing)
 {
-	_cleanup_(discovery_done) struct discovery d = {.proc_fd = -1};
+	struct list_row *rows = calloc(listing->n_items + 1, sizeof(*rows));
+	int r = rows ? fill_rows(listing, rows) : -ENOMEM;
+	size_t n = listing->n_items;
 
-	if (discover(&q->caps, "/proc", pid, &d) < 0)
-		return false;
-	return d.n_denied_processes == 0 && d.n_denied_mappings == 0;
+	if (r >= 0) {
+		if (sort_column)
+			qsort(rows, n, sizeof(*rows), row_compare);
+		if (o->reverse)
+			reverse_rows(rows, n);
+		pager_open(o->no_pager);
+		if (o->format == FORMAT_JSON)
+			print_json(o, t, rows, n);
+		else
+			print_table(o, t, rows, n);
+	}
+	for (size_t i = 0; rows && i < n; i++)
+		free(rows[i].name);
+	free(rows);
+	return r < 0 ? failed("out of memory") : 0;
 }
 
-static int list_rows(struct query *q, const struct options *o, struct table *t)
+static int list(const struct options *o, struct table *t)
 {
-	struct list_row *rows = calloc((size_t)q->n_objects + 1, sizeof(*rows));
-	bool ask_stable = table_shows(t, o, "STABLE") ||
-			  (sort_column && strcmp(sort_column->name, "STABLE") == 0);
-	size_t n = 0;
-	int code, denied;
+	_cleanup_(source_closep) struct source *s = NULL;
+	_cleanup_(listing_done) struct listing listing = {0};
+	bool stability = table_shows(t, o, "STABLE") ||
+			 (sort_column && strcmp(sort_column->name, "STABLE") == 0);
+	int gaps, code = source_open(o, &s);
 
-	if (!rows || fill_rows(q, o, ask_stable, rows, &n) < 0) {
-		free(rows);
-		return failed("out of memory");
-	}
-	if (sort_column)
-		qsort(rows, n, sizeof(*rows), row_compare);
-	if (o->reverse)
-		reverse_rows(rows, n);
-	pager_open(o->no_pager);
-	if (o->format == FORMAT_JSON)
-		print_json(o, t, rows, n);
-	else
-		print_table(o, t, rows, n);
-	code = report_rows(rows, n);
-	denied = query_report_denied(q);
-	for (size_t i = 0; i < n; i++) {
-		free(rows[i].name);
-		snapshot_done(&rows[i].snapshot);
-	}
-	free(rows);
-	/* If that process could be read its objects are all there, if perhaps not all their
-	 * holders. */
-	if (o->selector.pid > 0 && is_readable(q, o->selector.pid))
-		denied = 0;
-	return code ? code : denied;
+	if (code == 0)
+		code = source_list(s, stability, &listing);
+	if (code == 0)
+		code = print_rows(o, t, &listing);
+	if (code != 0)
+		return code;
+	code = report_items(&listing);
+	gaps = source_report_gaps(s);
+	return code ? code : gaps;
 }
 
 int verb_list(const struct options *o)
 {
-	_cleanup_(query_done) struct query q = QUERY_NONE;
 	struct table t;
 	int r = table_init(&t, columns, ARRAY_SIZE(columns), o);
 
@@ -303,9 +278,5 @@ int verb_list(const struct options *o)
 		if (!sort_column)
 			return EXIT_USAGE;
 	}
-	/* Whatever is selected: its other holders count too. */
-	r = query_open(&q, o, true);
-	if (r != 0)
-		return r;
-	return list_rows(&q, o, &t);
+	return list(o, &t);
 }

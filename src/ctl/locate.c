@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "ctl/json.h"
-#include "ctl/query.h"
+#include "ctl/source.h"
 #include "ctl/summary.h"
 #include "ctl/table.h"
 #include "ctl/terminal.h"
@@ -222,42 +221,24 @@ static int report(const struct slot_map *map)
 	return code;
 }
 
-static int locate(struct query *q, const struct page_range *range, struct located *l)
-{
-	char id[OBJECT_ID_MAX];
-	int r;
-
-	l->object = query_one(q, "locate");
-	if (!l->object)
-		return EXIT_FAILED;
-	r = inspect_locate(&q->prober, &q->discovery, l->object, *range, &l->map);
-	if (r < 0)
-		return failed("%s: %s", query_object_id(l->object, id), text_error(r));
-	r = query_check_range(l->options, range, size_to_pages(l->map.size, l->map.page_size));
-	if (r != 0)
-		return r;
-	for (unsigned k = 0; k < SLOT_TYPES; k++)
-		if (l->map.swaps[k].path)
-			l->devices[k] = text_escape(l->map.swaps[k].path);
-	print(l);
-	return report(&l->map);
-}
-
 int verb_locate(const struct options *o)
 {
-	_cleanup_(query_done) struct query q = QUERY_NONE;
+	_cleanup_(source_closep) struct source *s = NULL;
 	_cleanup_(located_done) struct located l = {.options = o};
-	struct page_range range = PROBE_ALL;
+	struct page_range range = ALL_PAGES;
 	int r = table_init(&l.table, columns, ARRAY_SIZE(columns), o);
 
 	if (r == 0)
-		r = query_range(o, &range);
+		r = options_page_range(o, &range);
 	if (r == 0)
-		r = query_open(&q, o, false);
+		r = source_open(o, &s);
+	if (r == 0)
+		r = source_locate(s, range, &l.object, &l.map);
 	if (r != 0)
 		return r;
-	if (!q.prober.walker)
-		return failed("locate needs the walk: %s",
-			      text_walker_error(q.prober.walker_error));
-	return locate(&q, &range, &l);
+	for (unsigned k = 0; k < SLOT_TYPES; k++)
+		if (l.map.swaps[k].path)
+			l.devices[k] = text_escape(l.map.swaps[k].path);
+	print(&l);
+	return report(&l.map);
 }

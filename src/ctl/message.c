@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ctl/ctl.h"
+#include "ctl/progress.h"
 #include "util/text.h"
 
 static void complain(const char *format, va_list ap) _printf_(1, 0);
@@ -16,6 +17,7 @@ static void complain(const char *format, va_list ap)
 	if (vasprintf(&line, format, ap) < 0)
 		line = NULL;
 	escaped = line ? text_escape(line) : NULL;
+	progress_stop();
 	fflush(stdout);
 	fprintf(stderr, "shmstatectl: %s\n", escaped ? escaped : format);
 }

@@ -13,9 +13,12 @@ enum {
 	PAGEMAP = 1 << 3,
 	CAPABILITIES = 1 << 4,
 	LOCATE = 1 << 5,
-	ANY = LIST | DUMP | SHOW | PAGEMAP | CAPABILITIES | LOCATE,
+	STATUS = 1 << 6,
+	CALL = 1 << 7,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
 	SELECTING = PROBING | LOCATE,
+	EITHER = SELECTING | CAPABILITIES, /* the service, or directly */
+	ANY = EITHER | STATUS | CALL,
 };
 
 static const struct verb verbs[] = {
@@ -31,6 +34,9 @@ static const struct verb verbs[] = {
 	 verb_pagemap, PAGEMAP},
 	{"capabilities", "", "Show what this kernel and this privilege allow", verb_capabilities,
 	 CAPABILITIES},
+	{"status", "", "Show what the service is, what it has done and what it allows", verb_status,
+	 STATUS},
+	{"call", "METHOD [JSON]", "Call a method of the service, with parameters", verb_call, CALL},
 };
 
 enum option_id {
@@ -47,6 +53,9 @@ enum option_id {
 	OPT_WRITE,
 	OPT_SORT,
 	OPT_JSON,
+	OPT_DIRECT,
+	OPT_SOCKET,
+	OPT_MORE,
 	OPT_NO_LEGEND,
 	OPT_NO_PAGER,
 	OPT_VERSION,
@@ -85,6 +94,9 @@ static const struct option_spec {
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
 	{'o', "output", "COLUMN,...", LIST | DUMP | PAGEMAP | LOCATE | CAPABILITIES,
 	 "Choose columns"},
+	{OPT_DIRECT, "direct", NULL, EITHER, "Ask the kernel, though the service be there"},
+	{OPT_SOCKET, "socket", "PATH", ANY, "Ask the service that listens at PATH"},
+	{OPT_MORE, "more", NULL, CALL, "Several replies, a line each"},
 	{OPT_JSON, "json", "MODE", ANY, "short, pretty or off"},
 	{OPT_NO_LEGEND, "no-legend", NULL, ANY, "No headers"},
 	{OPT_NO_PAGER, "no-pager", NULL, ANY, "No pager"},
@@ -98,7 +110,7 @@ static void print_help(void)
 	       "Tell page by page whether shared memory is present, in the swap cache, swapped\n"
 	       "out or a hole, without disturbing a page.\n\nVerbs:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-12s %-9s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+		printf("  %-12s %-13s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
 	printf("\nOBJECT is an id as list prints it; or use the options that select:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
 		const struct option_spec *s = &specs[i];
@@ -252,6 +264,15 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_WRITE:
 		o->write_file = arg;
 		break;
+	case OPT_SOCKET:
+		o->socket = arg;
+		break;
+	case OPT_DIRECT:
+		o->direct = true;
+		break;
+	case OPT_MORE:
+		o->more = true;
+		break;
 	case 'o':
 		o->columns = arg;
 		break;
@@ -321,6 +342,21 @@ static int check_combination(const struct verb *verb, struct options *o)
 	o->slots = verb->bit == LOCATE || o->format == FORMAT_RAW;
 	if (o->write_file && o->format != FORMAT_RAW)
 		return usage_error("--write needs --format=raw");
+	if (o->direct && o->socket)
+		return usage_error("--direct and --socket exclude each other");
+	return 0;
+}
+
+/* What is sent is looked at when it is. */
+static int apply_call(int n_words, char *words[], struct options *o)
+{
+	if (n_words < 2)
+		return usage_error("call needs a method, Summarize for one");
+	if (n_words > 3)
+		return usage_error("call takes a method and its parameters, got \"%s\" too",
+				   words[3]);
+	o->method = words[1];
+	o->parameters = n_words > 2 ? words[2] : NULL;
 	return 0;
 }
 
@@ -337,8 +373,11 @@ static int apply(const struct verb *verb, const struct given *given, int n, int 
 		if (r != 0)
 			return r;
 	}
-	if (n_words > 1 && verb->bit == CAPABILITIES)
-		return usage_error("capabilities takes no object, got \"%s\"", words[1]);
+	o->verb = verb->name;
+	if (verb->bit == CALL)
+		return apply_call(n_words, words, o);
+	if (n_words > 1 && (verb->bit & (CAPABILITIES | STATUS)))
+		return usage_error("%s takes no object, got \"%s\"", verb->name, words[1]);
 	if (n_words > 2)
 		return usage_error("%s takes one object, got \"%s\" too", verb->name, words[2]);
 	if (n_words == 2) {

@@ -29,17 +29,12 @@ int query_open(struct query *q, const struct options *o, bool all_processes);
 /* The one object that the selector means, or NULL after a message that lists what it matches. */
 struct object *query_one(const struct query *q, const char *verb);
 
-/* The pages that --range names, all without it. Returns 0, or an exit code after a message. */
-int query_range(const struct options *o, struct page_range *ret);
-/* A range that reaches beyond the object names pages that do not exist. Likewise. */
+/*
+ * A range that reaches beyond the object names pages that do not exist. Returns 0, or an exit code
+ * after a message.
+ */
 int query_check_range(const struct options *o, const struct page_range *range, uint64_t pages);
 
 /* What could not be read while discovering is said on stderr. Returns EXIT_INCOMPLETE if anything.
  */
 int query_report_denied(const struct query *q);
-
-/* "00:01:25", with the generation where the number alone is not unique. buf: OBJECT_ID_MAX. */
-const char *query_object_id(const struct object *o, char *buf);
-
-/* Says on stderr why the pages asked for are not all known, and that some moved. Exit code. */
-int query_report_snapshot(const struct snapshot *s, page_state_mask asked);

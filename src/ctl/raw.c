@@ -8,18 +8,38 @@
 
 #include "ctl/raw.h"
 #include "util/text.h"
-#include "view/words.h"
 
-/* stdout in sequence, or a file at their own place. */
+struct raw_writer {
+	const char *file; /* NULL: to stdout, in sequence */
+	int fd;
+	bool began;
+};
+
+static int begin(void *context)
+{
+	struct raw_writer *w = context;
+
+	if (!w->file && isatty(STDOUT_FILENO))
+		return failed("--format=raw writes binary data: send it to a file or a pipe");
+	if (w->file) {
+		w->fd = open(w->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (w->fd < 0)
+			return failed("%s: %s", w->file, strerror(errno));
+	}
+	w->began = true;
+	return 0;
+}
+
+/* To a file: each at its own place. */
 static int write_words(void *context, uint64_t page, size_t n, const uint64_t *words)
 {
+	const struct raw_writer *w = context;
 	size_t want = n * sizeof(*words), done = 0;
-	int fd = *(const int *)context;
 
-	if (fd < 0)
+	if (w->fd < 0)
 		return fwrite(words, sizeof(*words), n, stdout) == n ? 0 : -EIO;
 	while (done < want) {
-		ssize_t r = pwrite(fd, (const char *)words + done, want - done,
+		ssize_t r = pwrite(w->fd, (const char *)words + done, want - done,
 				   (off_t)(page * sizeof(*words) + done));
 
 		if (r < 0 && errno != EINTR)
@@ -31,24 +51,22 @@ static int write_words(void *context, uint64_t page, size_t n, const uint64_t *w
 	return 0;
 }
 
-int raw_print(const struct process_view *v, const struct options *o, struct page_range range)
+int raw_print(struct source *s, const struct options *o, struct page_range range,
+	      bool *ret_answered)
 {
+	struct raw_writer w = {.file = o->write_file, .fd = -1};
+	struct word_sink sink = {.begin = begin, .words = write_words, .context = &w};
 	uint64_t unsure = 0;
-	int r, fd = -1;
+	int error = 0, r = source_words(s, range, o->range != NULL, &sink, &unsure, &error);
 
-	if (!o->write_file && isatty(STDOUT_FILENO))
-		return failed("--format=raw writes binary data: send it to a file or a pipe");
-	if (o->write_file) {
-		fd = open(o->write_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		if (fd < 0)
-			return failed("%s: %s", o->write_file, strerror(errno));
-	}
-	r = view_write_words(v, range, o->range != NULL, write_words, &fd, &unsure);
-	if (fd >= 0 && close(fd) < 0 && r >= 0)
-		r = -errno;
-	if (r < 0)
+	if (w.fd >= 0 && close(w.fd) < 0 && error >= 0)
+		error = -errno;
+	*ret_answered = w.began;
+	if (r != 0)
+		return r;
+	if (error < 0)
 		return failed("%s: %s", o->write_file ? o->write_file : "standard output",
-			      text_error(r));
+			      text_error(error));
 	if (unsure > 0)
 		return incomplete("%" PRIu64 " pages not determined: their swap bit is not set",
 				  unsure);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ctl/ctl.h"
-#include "view/process_view.h"
+#include "ctl/source.h"
 
 /*
  * 64-bit words in the layout of /proc/PID/pagemap, in the machine's byte order.
@@ -10,6 +10,8 @@
  * To stdout: with --range, those of every page of the range, mapped or not; else those of all
  * shared memory mappings, one after the other, in the order of the table. To a file (--write): each
  * word where /proc/PID/pagemap has it, at 8 times the page number, so that the file takes its
- * place. Returns 0, or an exit code after a message.
+ * place. *ret_answered: that much went well that there is an answer to report about. Returns 0, or
+ * an exit code after a message.
  */
-int raw_print(const struct process_view *v, const struct options *o, struct page_range range);
+int raw_print(struct source *s, const struct options *o, struct page_range range,
+	      bool *ret_answered);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "ctl/json.h"
-#include "ctl/query.h"
+#include "ctl/report.h"
+#include "ctl/source.h"
 #include "ctl/summary.h"
 #include "ctl/terminal.h"
 #include "util/text.h"
@@ -43,27 +43,26 @@ static void print_processes(const struct object *o)
 }
 
 static void print_json(const struct options *o, const struct object *object,
-		       const struct snapshot *s, int error)
+		       const struct snapshot *s, const char *reason)
 {
 	struct json_object *j = json_of_object(object);
 
-	if (error == 0)
+	if (!reason)
 		json_add_snapshot(j, s, o->states);
 	else
 		json_object_object_add(j, "counts", NULL);
-	json_object_object_add(j, "reason",
-			       error ? json_object_new_string(text_error(error)) : NULL);
+	json_object_object_add(j, "reason", reason ? json_object_new_string(reason) : NULL);
 	json_object_object_add(j, "holders", json_of_holders(object));
 	json_object_object_add(j, "mappers", json_of_mappers(object));
 	json_print(o->json, j);
 }
 
 static void print_text(const struct options *o, const struct object *object,
-		       const struct snapshot *s, int error)
+		       const struct snapshot *s, const char *reason)
 {
-	summary_print(object, error ? NULL : s, o->bytes);
-	if (error)
-		printf("   States: none (%s)\n", text_error(error));
+	summary_print(object, reason ? NULL : s, o->bytes);
+	if (reason)
+		printf("   States: none (%s)\n", reason);
 	else
 		print_counts(s, o->bytes);
 	print_processes(object);
@@ -71,26 +70,21 @@ static void print_text(const struct options *o, const struct object *object,
 
 int verb_show(const struct options *o)
 {
-	_cleanup_(query_done) struct query q = QUERY_NONE;
-	_cleanup_(snapshot_done) struct snapshot s = {0};
+	_cleanup_(source_closep) struct source *s = NULL;
+	_cleanup_(snapshot_done) struct snapshot snapshot = {0};
+	_cleanup_free_ char *reason = NULL;
 	const struct object *object;
-	int error, r = query_open(&q, o, true);
-	char id[OBJECT_ID_MAX];
+	int r = source_open(o, &s);
 
+	if (r == 0)
+		r = source_show(s, &object, &snapshot, &reason);
 	if (r != 0)
 		return r;
-	object = query_one(&q, "show");
-	if (!object)
-		return EXIT_FAILED;
-	/* Memory that cannot be swapped has no states, and is shown without. */
-	error = inspect_object(&q.prober, &q.discovery, object, PROBE_ALL, &s);
-	if (error < 0 && error != -EOPNOTSUPP)
-		return failed("%s: %s", query_object_id(object, id), text_error(error));
 	pager_open(o->no_pager);
 	if (o->format == FORMAT_JSON)
-		print_json(o, object, &s, error);
+		print_json(o, object, &snapshot, reason);
 	else
-		print_text(o, object, &s, error);
-	r = error ? 0 : query_report_snapshot(&s, o->states);
-	return r != 0 ? r : query_report_denied(&q);
+		print_text(o, object, &snapshot, reason);
+	r = reason ? 0 : report_snapshot(&snapshot, o->states);
+	return r != 0 ? r : source_report_gaps(s);
 }

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "ctl/query.h"
+#include "ctl/report.h"
 #include "ctl/summary.h"
 #include "util/text.h"
 
@@ -11,7 +11,7 @@ void summary_print_object(const struct object *o)
 	_cleanup_free_ char *name = o->name ? text_escape(o->name) : NULL;
 	char id[OBJECT_ID_MAX];
 
-	printf("   Object: %s (%s)%s%s%s\n", query_object_id(o, id), object_kind_to_string(o->kind),
+	printf("   Object: %s (%s)%s%s%s\n", object_id_text(o, id), object_kind_to_string(o->kind),
 	       name ? " " : "", name ? name : "", o->deleted ? " (deleted)" : "");
 }
 

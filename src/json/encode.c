@@ -14,7 +14,8 @@ struct json_object *json_of_object(const struct object *o)
 	_cleanup_free_ char *name = o->name ? text_escape(o->name) : NULL;
 	char id[OBJECT_ID_MAX];
 
-	json_object_object_add(j, "object", json_object_new_string(object_id_format(&o->id, o->has_twin, id)));
+	json_object_object_add(j, "object",
+			       json_object_new_string(object_id_format(&o->id, o->has_twin, id)));
 	json_object_object_add(j, "kind", json_object_new_string(object_kind_to_string(o->kind)));
 	json_object_object_add(j, "name", name ? json_object_new_string(name) : NULL);
 	json_object_object_add(j, "deleted", json_object_new_boolean(o->deleted));

@@ -28,6 +28,8 @@ static struct json_object *json_of_listed(const struct listed *l)
 		json_object_object_add(j, "size", json_number(l->snapshot.size));
 	json_object_object_add(j, "processes",
 			       json_number(object_count_processes(l->object)));
+	json_object_object_add(j, "fileDescriptors", json_number(l->object->n_holders));
+	json_object_object_add(j, "mappings", json_number(l->object->n_mappers));
 	json_object_object_add(j, "summary", known ? summary_of(l) : NULL);
 	json_object_object_add(j, "reason",
 			       l->error ? json_object_new_string(text_error(l->error)) : NULL);

@@ -95,6 +95,8 @@ static struct json_object *make_object(const struct object *o)
 	struct json_object *j = json_of_object(o);
 
 	json_object_object_add(j, "processes", json_number(object_count_processes(o)));
+	json_object_object_add(j, "fileDescriptors", json_number(o->n_holders));
+	json_object_object_add(j, "mappings", json_number(o->n_mappers));
 	json_object_object_add(j, "summary", NULL);
 	json_object_object_add(j, "reason", NULL);
 	return j;

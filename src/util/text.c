@@ -56,6 +56,35 @@ char *text_escape(const char *s)
 	return escaped;
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char *text_unescape(const char *s)
+{
+	char *raw = malloc(strlen(s) + 1), *to = raw;
+
+	if (!raw)
+		return NULL;
+	while (*s) {
+		int high = s[0] == '\\' && s[1] == 'x' ? hex_digit(s[2]) : -1;
+		int low = high >= 0 ? hex_digit(s[3]) : -1;
+
+		/* A string has no NUL. */
+		if (low >= 0 && high + low > 0) {
+			*to++ = (char)(high << 4 | low);
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+	return raw;
+}
+
 const char *text_size(uint64_t bytes, bool exact, char *buf)
 {
 	static const char units[] = "BKMGTPE";

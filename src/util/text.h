@@ -11,6 +11,8 @@
  * cannot move the cursor or break a line. The caller frees it; NULL if memory is short.
  */
 char *text_escape(const char *s);
+/* Back again. A backslash that starts no \xHH stands for itself. Likewise. */
+char *text_unescape(const char *s);
 
 #define TEXT_SIZE_MAX 24
 
