@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "probe/swap-names.h"
+#include "util/file.h"
 #include "util/util.h"
 
 /* A device number as the kernel keeps it for itself. */
@@ -46,15 +49,35 @@ char *swap_line_path(const char *line)
 	return path;
 }
 
+bool swap_type_is_called(const struct swap_type *type, const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	dev_t dev = kernel_dev(type->rdev);
+	const char *name;
+	char file[64];
+
+	if (!S_ISBLK(type->mode) || strncmp(path, "/dev/", 5) != 0)
+		return false;
+	snprintf(file, sizeof(file), "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
+	if (file_read_at(AT_FDCWD, file, &text) < 0)
+		return false;
+	name = strstr(text, "DEVNAME=");
+	if (!name)
+		return false;
+	name += strlen("DEVNAME=");
+	return strlen(path) - 5 == strcspn(name, "\n") &&
+	       strncmp(name, path + 5, strlen(path) - 5) == 0;
+}
+
 /* Gives the path to the swap that it leads to. */
 static void match_path(char **path, const struct swap_type *types, struct slot_swap *swaps)
 {
 	struct stat st;
+	bool seen = stat(*path, &st) == 0;
 
-	if (stat(*path, &st) < 0)
-		return;
 	for (unsigned k = 0; k < SWAP_TYPES; k++) {
-		if (swaps[k].in_use && !swaps[k].path && swap_type_is(&types[k], &st)) {
+		if (swaps[k].in_use && !swaps[k].path &&
+		    (seen ? swap_type_is(&types[k], &st) : swap_type_is_called(&types[k], *path))) {
 			swaps[k].path = TAKE_PTR(*path);
 			return;
 		}

@@ -15,6 +15,12 @@
 /* Is what stat said the block device or the file that this swap lies on? */
 bool swap_type_is(const struct swap_type *type, const struct stat *st);
 
+/*
+ * Is the path, below /dev, the kernel's own name of the block device that this swap lies on? For
+ * where no devices are to be seen.
+ */
+bool swap_type_is_called(const struct swap_type *type, const char *path);
+
 /* The path of a line of /proc/swaps, as a copy that the caller frees; NULL: there is none. */
 char *swap_line_path(const char *line);
 

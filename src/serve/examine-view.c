@@ -128,12 +128,18 @@ static int write_words(void *context, uint64_t page, size_t n, const uint64_t *w
 	return 0;
 }
 
+/* Only then can what lies between mappings be told too. */
+static bool has_end(const struct question *q)
+{
+	return q->have_range && q->range.count != UINT64_MAX;
+}
+
 static uint64_t count_words(const struct examination *e)
 {
 	const struct process_view *v = &e->result->view;
 	uint64_t n = 0;
 
-	if (e->question->have_range)
+	if (has_end(e->question))
 		return e->question->range.count;
 	for (size_t i = 0; i < v->n_mappings; i++)
 		n += view_mapping_crop(v, &v->mappings[i], e->question->range).count;
@@ -155,7 +161,7 @@ static int fill_words(struct examination *e)
 	if (e->access->privileged)
 		r = process_view_locate(&result->view, &e->worker->prober, &result->discovery);
 	if (r >= 0)
-		r = view_write_words(&result->view, e->question->range, e->question->have_range,
+		r = view_write_words(&result->view, e->question->range, has_end(e->question),
 				     write_words, &w, &result->undetermined);
 	if (r >= 0 && fcntl(w.fd, F_ADD_SEALS,
 			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "serve/json-text.h"
 #include "serve/message.h"
 #include "util/util.h"
 
@@ -36,15 +37,6 @@ static int parse(const char *text, size_t length, struct json_object **ret)
 	else
 		*ret = j;
 	return r;
-}
-
-/* json-c lets a control character pass in a string, and what else is not JSON; see there. */
-static bool has_control_characters(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] < 0x20 && !strchr("\t\n\r", text[i]))
-			return true;
-	return false;
 }
 
 static int take_flag(struct json_object *value, bool *ret, int *n_set)
@@ -91,7 +83,8 @@ int call_parse(const char *text, size_t length, struct call *ret)
 	struct call c = {0};
 	int n_set = 0, r;
 
-	if (has_control_characters(text, length))
+	/* json-c is not strict enough. */
+	if (!json_text_is_valid(text, length, DEPTH_MAX))
 		return -EBADMSG;
 	r = parse(text, length, &c.message);
 	if (r < 0)

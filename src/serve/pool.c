@@ -31,7 +31,7 @@ static struct task *choose(struct pool *p)
 	return TAILQ_FIRST(&p->waiting);
 }
 
-static struct task *take(struct pool *p)
+static struct task *take(struct pool *p, struct worker *w)
 {
 	struct task *t = NULL;
 
@@ -42,15 +42,17 @@ static struct task *take(struct pool *p)
 		t = choose(p);
 		TAILQ_REMOVE(&p->waiting, t, link);
 		t->started = true;
+		w->task = t;
 		p->last_uid = t->uid;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return t;
 }
 
-static void hand_back(struct pool *p, struct task *t)
+static void hand_back(struct pool *p, struct worker *w, struct task *t)
 {
 	pthread_mutex_lock(&p->lock);
+	w->task = NULL;
 	TAILQ_INSERT_TAIL(&p->done, t, link);
 	pthread_mutex_unlock(&p->lock);
 	/* It cannot be full: the loop reads it to zero. */
@@ -62,11 +64,11 @@ static void *work(void *context)
 	struct worker *w = context;
 	struct task *t;
 
-	while ((t = take(w->pool))) {
+	while ((t = take(w->pool, w))) {
 		stop_watch(&t->stop);
 		t->run(t, w);
 		stop_watch(NULL);
-		hand_back(w->pool, t);
+		hand_back(w->pool, w, t);
 	}
 	return NULL;
 }
@@ -155,12 +157,25 @@ int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice
 	return 0;
 }
 
+static void drop_all(struct task_list *tasks)
+{
+	struct task *t;
+
+	while ((t = TAILQ_FIRST(tasks))) {
+		TAILQ_REMOVE(tasks, t, link);
+		t->drop(t);
+	}
+}
+
 struct pool *pool_free(struct pool *p)
 {
 	if (!p)
 		return NULL;
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
+	for (unsigned i = 0; p->workers && i < p->n_workers; i++)
+		if (p->workers[i].task)
+			atomic_store(&p->workers[i].task->stop.cancelled, true);
 	pthread_cond_broadcast(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; p->workers && i < p->n_workers; i++) {
@@ -171,6 +186,8 @@ struct pool *pool_free(struct pool *p)
 		iterators_free(w->iterators);
 		prober_done(&w->prober);
 	}
+	drop_all(&p->waiting);
+	drop_all(&p->done);
 	free(p->workers);
 	sd_event_source_unref(p->source);
 	closep(&p->event_fd);

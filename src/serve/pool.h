@@ -20,6 +20,7 @@ struct worker {
 	struct pool *pool;
 	pthread_t thread;
 	bool started;
+	struct task *task; /* that it has; under the pool's lock */
 	struct prober prober;
 	struct iterators *iterators; /* NULL: not to be had */
 };
@@ -32,6 +33,7 @@ struct task {
 	bool started;           /* under the pool's lock */
 	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
 	void (*done)(struct task *t);                  /* in the loop; may free it */
+	void (*drop)(struct task *t); /* instead of done(), when the pool goes: frees it */
 };
 
 TAILQ_HEAD(task_list, task);
@@ -44,7 +46,7 @@ struct pool;
  */
 int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice, unsigned n,
 	     struct pool **ret);
-/* Waits until what is under way has ended; its done() is not called, nor of what still waits. */
+/* Gives up what is under way, and drops that and what still waits. NULL is fine; returns NULL. */
 struct pool *pool_free(struct pool *p);
 
 /* Begins once a worker is free. */

@@ -7,9 +7,13 @@
 #include <sys/sysmacros.h>
 
 #include "probe/generation.h"
+#include "serve/errors.h"
 #include "serve/examine.h"
 #include "serve/request.h"
 #include "util/util.h"
+
+/* Memory of results, in all. */
+#define HELD_BYTES_MAX ((size_t)512 << 20)
 
 /* A look at something, and who waits for it. The first of them has the question. */
 struct scan {
@@ -55,6 +59,18 @@ static void make_replies(struct request *r)
 	r->error = answer_make(&r->answer, r->batch_bytes);
 }
 
+/*
+ * Results are kept until all of them has been read, and clients may take their time. Those of other
+ * users never take so much that there is nothing left for whom the service is there.
+ */
+static void hold(struct requests *all, const struct request *r, struct result *result)
+{
+	size_t limit = r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 4;
+
+	if (result_hold(result, &all->held_bytes) > limit)
+		result_fail(result, ERROR_TOO_BUSY, error_with_number("limit", all->queued_scans));
+}
+
 static void run_scan(struct task *t, struct worker *w)
 {
 	struct scan *s = (struct scan *)t;
@@ -64,10 +80,16 @@ static void run_scan(struct task *t, struct worker *w)
 		.privileged = first->privileged,
 	};
 	struct result *result = result_new();
+	int stopped = stop_asked();
 
-	if (result && stop_asked() == 0)
+	/* Nobody may wait any more; whoever does must not get what was not looked for. */
+	if (result && stopped < 0)
+		errors_fail(result, stopped);
+	else if (result)
 		examine(w, &first->question, &access, result);
 	access_done(&access);
+	if (result)
+		hold(s->all, first, result);
 	/* Not for a moment longer than it takes: it keeps the object's memory. */
 	closep(&first->question.fd);
 	first->question.fd = -1;
@@ -145,6 +167,32 @@ static void scan_done(struct task *t)
 		TAILQ_REMOVE(&s->requests, r, link);
 		r->scan = NULL;
 		deliver(r);
+	}
+	free(s->key);
+	free(s);
+}
+
+/* The clients are still there, and are about to be sent away. */
+static void drop_request(struct request *r)
+{
+	if (r->connection)
+		r->connection->call = NULL;
+	request_free(r);
+}
+
+static void drop_more(struct task *t)
+{
+	drop_request((struct request *)t);
+}
+
+static void drop_scan(struct task *t)
+{
+	struct scan *s = (struct scan *)t;
+	struct request *r;
+
+	while ((r = TAILQ_FIRST(&s->requests))) {
+		TAILQ_REMOVE(&s->requests, r, link);
+		drop_request(r);
 	}
 	free(s->key);
 	free(s);
@@ -247,7 +295,7 @@ static int begin(struct requests *all, struct request *r, char *key)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct scan){
-		.task = {.uid = r->peer.uid, .run = run_scan, .done = scan_done},
+		.task = {.uid = r->peer.uid, .run = run_scan, .done = scan_done, .drop = drop_scan},
 		.all = all,
 		.key = key,
 	};
@@ -271,7 +319,7 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 	if (!r)
 		return -ENOMEM;
 	*r = (struct request){
-		.task = {.uid = c->peer.uid, .run = run_more, .done = more_done},
+		.task = {.uid = c->peer.uid, .run = run_more, .done = more_done, .drop = drop_more},
 		.all = all,
 		.connection = c,
 		.privileged = access_is_privileged(&all->policy, &c->peer),

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/stat.h>
+
 #include "serve/result.h"
 #include "util/util.h"
 
@@ -35,8 +37,34 @@ struct result *result_unref(struct result *r)
 	process_view_done(&r->view);
 	discovery_done(&r->discovery);
 	closep(&r->words_fd);
+	if (r->held)
+		atomic_fetch_sub(r->held, r->n_held);
 	free(r);
 	return NULL;
+}
+
+/* What grows with the object. */
+static size_t count_bytes(const struct result *r)
+{
+	const struct state_map *map = &r->snapshot.map;
+	struct stat st = {0};
+	size_t n = map->n_segments_allocated * sizeof(*map->segments) +
+		   map->n_dense_allocated * sizeof(*map->dense) +
+		   r->slots.n_allocated * sizeof(*r->slots.items) +
+		   r->n_runs_allocated * sizeof(*r->runs);
+
+	for (size_t i = 0; i < r->view.n_snapshots; i++)
+		n += r->view.snapshots[i].map.n_dense_allocated * sizeof(*map->dense);
+	if (r->words_fd >= 0 && fstat(r->words_fd, &st) == 0)
+		n += (size_t)st.st_blocks * 512;
+	return n;
+}
+
+size_t result_hold(struct result *r, atomic_size_t *held)
+{
+	r->n_held = count_bytes(r);
+	r->held = held;
+	return atomic_fetch_add(held, r->n_held) + r->n_held;
 }
 
 void result_fail(struct result *r, const char *error, struct json_object *parameters)

@@ -30,6 +30,8 @@ struct view_run {
 /* Owns all of it, and is shared: what is in it does not change once it has been found. */
 struct result {
 	atomic_uint n_references;
+	atomic_size_t *held; /* where its memory is counted; NULL: nowhere */
+	size_t n_held;
 	const char *error;               /* name of a varlink error; NULL: none */
 	struct json_object *error_parameters;
 	struct discovery discovery;
@@ -50,6 +52,9 @@ struct result {
 struct result *result_new(void); /* NULL: out of memory */
 struct result *result_ref(struct result *r);
 struct result *result_unref(struct result *r); /* NULL is fine; returns NULL */
+
+/* Counts its memory there for as long as it lives. Returns the sum. */
+size_t result_hold(struct result *r, atomic_size_t *held);
 
 /* Instead of anything else. Takes parameters over. error: static. */
 void result_fail(struct result *r, const char *error, struct json_object *parameters);

@@ -67,8 +67,11 @@ struct bench_peer {
 	uint64_t sample; /* ask for so many pages at most, and scale. 0: for all, it cannot but */
 };
 
-/* These are the product: the exact probe in this process, as a command, and the portable probe. */
-enum { PEER_EXACT, PEER_DUMP, PEER_PORTABLE, PEERS_MAX = 8 };
+/*
+ * These are the product: the exact probe in this process, as a command, and the portable probe; and
+ * the exact probe behind the service, asked for all states by descriptor.
+ */
+enum { PEER_EXACT, PEER_DUMP, PEER_PORTABLE, PEER_SERVICE, PEERS_MAX = 9 };
 
 extern const struct bench_peer bench_peers[];
 extern const size_t n_bench_peers;
@@ -81,6 +84,8 @@ int bench_run_command(char *const argv[], int fine);
 const char *bench_shmstatectl(void);
 
 int bench_run_exact(const struct bench_object *o, const struct page_range *part);
+/* ---- service.c: -ENOENT without a service, whose socket is $SHMSTATE_BENCH_SOCKET. */
+int bench_run_service(const struct bench_object *o, const struct page_range *part);
 
 /* For how long a chunk of the walk holds preemption off. */
 struct bench_walk {

@@ -169,6 +169,7 @@ const struct bench_peer bench_peers[] = {
 	[PEER_EXACT] = {"probe", bench_run_exact, 0},
 	[PEER_DUMP] = {"dump", run_dump, 0},
 	[PEER_PORTABLE] = {"portable", run_portable, 0},
+	[PEER_SERVICE] = {"service", bench_run_service, 0},
 	{"mincore", run_mincore, SAMPLE_LARGE},
 	{"fincore", run_fincore, 0},
 	{"vmtouch", run_vmtouch, SAMPLE_LARGE},

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -141,6 +142,45 @@ static void test_match(void **state)
 	assert_false(swap_type_is(&t, &file));
 }
 
+/* By the name of its folder in /sys, in which a ! stands for a slash. */
+static void test_kernel_name(void **state)
+{
+	DIR *dir = opendir("/sys/dev/block");
+	struct dirent *entry;
+	unsigned n = 0;
+
+	(void)state;
+	while (dir && (entry = readdir(dir))) {
+		struct swap_type t = {.mode = S_IFBLK | 0600};
+		char link[300], target[512], path[300];
+		unsigned major, minor;
+		ssize_t length;
+
+		if (sscanf(entry->d_name, "%u:%u", &major, &minor) != 2)
+			continue;
+		snprintf(link, sizeof(link), "/sys/dev/block/%s", entry->d_name);
+		length = readlink(link, target, sizeof(target) - 1);
+		assert_true(length > 0);
+		target[length] = '\0';
+		snprintf(path, sizeof(path), "/dev/%s", strrchr(target, '/') + 1);
+		for (char *bang = strchr(path, '!'); bang; bang = strchr(bang, '!'))
+			*bang = '/';
+		t.rdev = kernel_dev(makedev(major, minor));
+		assert_true(swap_type_is_called(&t, path));
+		assert_false(swap_type_is_called(&t, path + strlen("/dev/")));
+		assert_false(swap_type_is_called(&t, "/dev/"));
+		strcat(path, "0");
+		assert_false(swap_type_is_called(&t, path));
+		path[strlen(path) - 2] = '\0';
+		assert_false(swap_type_is_called(&t, path));
+		n++;
+	}
+	if (dir)
+		closedir(dir);
+	if (n == 0)
+		skip();
+}
+
 /* Types in use are 1 and 3; the lines come in another order, and one leads nowhere. */
 static void test_names(void **state)
 {
@@ -217,8 +257,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_append),  cmocka_unit_test(test_seek),
 		cmocka_unit_test(test_replace), cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_match),   cmocka_unit_test(test_names),
-		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_match),   cmocka_unit_test(test_kernel_name),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,8 @@
 packages_build="gcc make autoconf automake libtool pkgconf libc6-dev libjson-c-dev libsystemd-dev libcmocka-dev clang bpftool libbpf-dev"
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
-# debootstrap: for tests/vm.
-packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap"
+# debootstrap: for tests/vm. qemu-system-x86, python3: for tests/system/guest.
+packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap python3 qemu-system-x86"
 
 # Prints those of its arguments that are not installed.
 packages_missing() {

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Group "limits": what a service with small limits does when each is passed.
+"""
+
+import contextlib
+import os
+import time
+
+import varlink_descriptors
+from varlink_wire import (Closed, Service, check, error_of, heading, memory, message, ours, report)
+
+SMALL = """[Service]
+Workers=2
+Connections=12
+ConnectionsPerUser=8
+PipelinedCalls=16
+MessageBytes=64K
+QueuedBytes=128K
+QueuedScans=1
+SendSeconds=2
+"""
+INFO = "org.varlink.service.GetInfo"
+TRIES = 40
+
+
+def padded(length):
+    """A call of so many bytes, its NUL not counted."""
+    head = b'{"method":"org.varlink.service.GetInfo","com.example.padding":"'
+    return head + b"x" * (length - len(head) - 2) + b'"}\0'
+
+
+def refused(wire, name, limit, what):
+    """The named error, and the connection closed; replies to what came before may be there."""
+    replies = wire.rest()
+    check(replies and error_of(replies[-1]) == name and
+          replies[-1]["parameters"] == {"limit": limit}, f"{what}: {replies[-1:]}")
+    check(all("error" not in reply for reply in replies[:-1]), f"{what}: replies before")
+
+
+def messages(service, limit):
+    heading("the length of a message")
+    with service.wire() as wire:
+        for length in (limit - 1, limit, limit):
+            wire.raw(padded(length))
+            check("error" not in wire.receive(), f"{length} bytes")
+    for data in (padded(limit + 1), padded(4 * limit), b"x" * (limit + 1), b" " * 8 * limit):
+        with service.wire() as wire:
+            wire.raw(data)
+            refused(wire, "MessageTooLong", limit, f"{len(data)} bytes")
+        service.lives("a message that is too long")
+
+
+def calls(service, limit):
+    heading("pipelined calls")
+    with memory(pages=4096, step=2) as slow:
+        for first in (message(INFO), message("Classify", {"selector": ours(slow)})):
+            with service.wire(quiet=True) as wire:
+                wire.raw(first + message(INFO) * (limit - 1))
+                check(all("error" not in wire.receive() for _ in range(limit)), f"{limit} calls")
+            with service.wire(quiet=True) as wire:
+                wire.raw(first + message(INFO) * limit)
+                refused(wire, "TooManyCalls", limit, f"{limit + 1} calls")
+            service.lives("too many calls")
+
+
+def answered(service):
+    """A connection on which there is an answer, once those that were closed are gone; or what it said."""
+    for _ in range(50):
+        wire = service.wire(quiet=True)
+        try:
+            reply = wire.call("GetStatus")
+        except Closed:
+            reply = {}
+        if "parameters" in reply and "error" not in reply:
+            return wire
+        wire.close()
+        time.sleep(0.1)
+    return None
+
+
+def connections(service, limits):
+    heading("connections")
+    with contextlib.ExitStack() as stack:
+        own = [answered(service) for _ in range(limits["connectionsPerUser"])]
+        for wire in own:
+            stack.enter_context(wire)
+        before = own[0].call("GetStatus")["parameters"]["counters"]["refusedConnections"]
+        for _ in range(3):
+            with service.wire() as wire:
+                refused(wire, "TooManyConnections", limits["connectionsPerUser"], "one too many of a user")
+        counters = own[0].call("GetStatus")["parameters"]["counters"]
+        check(counters["refusedConnections"] == before + 3, f"counted: {counters}")
+        check(all("error" not in wire.call(INFO) for wire in own), "those that were there")
+
+        def others():
+            room = limits["connections"] - limits["connectionsPerUser"]
+            with contextlib.ExitStack() as inner:
+                for i in range(room):
+                    wire = inner.enter_context(service.wire())
+                    check("error" not in wire.call(INFO), f"another user's connection {i}")
+                with service.wire() as wire:
+                    refused(wire, "TooManyConnections", limits["connections"], "one too many of all")
+
+        if os.geteuid() == 0:
+            varlink_descriptors.as_nobody(service, others)
+        else:
+            report.not_tried("connections of another user: not root")
+        own[0].close()
+        again = answered(service)
+        if check(again, "no room though one has gone"):
+            again.close()
+
+
+def cut(service, limit):
+    heading("answers that are longer than a message")
+    with memory(pages=8192, step=2) as descriptor, service.wire(quiet=True) as wire:
+        asked = {"selector": ours(descriptor)}
+        whole = pieces(wire, asked, limit)
+        check(len(whole) == 8192 and [e["first"] for e in whole] == list(range(8192)), "extents in pieces")
+        streamed, replies = [], 0
+        wire.send("Classify", asked, more=True)
+        while True:
+            reply = wire.receive()
+            check(wire.length <= limit, f"a reply of {wire.length} bytes")
+            streamed += reply["parameters"]["extents"]
+            replies += 1
+            if not reply.get("continues"):
+                break
+        check(streamed == whole and replies > 1, f"extents in {replies} replies")
+    with memory(pages=1 << 20, written=[0, 1 << 19]) as descriptor, service.wire(quiet=True) as wire:
+        replies = wire.more("Classify", {"selector": ours(descriptor), "encoding": "bitmap",
+                                         "states": ["hole"]})
+        check(len(replies) > 1 and wire.length <= limit, f"a bitmap in {len(replies)} replies")
+        check(replies[0]["parameters"]["first"] == 0 and
+              all(a["parameters"]["next"] == b["parameters"]["first"] for a, b in
+                  zip(replies, replies[1:])) and replies[-1]["parameters"].get("next") is None, "its pieces")
+    with contextlib.ExitStack() as stack, service.wire(quiet=True) as wire:
+        for i in range(500):
+            stack.enter_context(memory(pages=1, written=(), name=f"shmstate-many-{i:0100}"))
+        reply = wire.call("ListObjects", {"selector": {"pid": os.getpid()}})
+        check(error_of(reply) == "TooLarge" and reply["parameters"] == {"limit": limit},
+              f"a long list: {str(reply)[:200]}")
+        replies = wire.more("ListObjects", {"selector": {"pid": os.getpid()}})
+        check(sum(len(r["parameters"]["objects"]) for r in replies) >= 500, "a long list, streamed")
+
+
+def pieces(wire, asked, limit):
+    """All extents, by calls one after the other."""
+    extents, first = [], 0
+    while first is not None:
+        reply = wire.call("Classify", asked | {"range": {"first": first}})["parameters"]
+        check(wire.length <= limit, f"a reply of {wire.length} bytes")
+        if not check(reply["first"] == first, f"first {reply['first']}, not {first}"):
+            break
+        extents += reply["extents"]
+        first = reply.get("next")
+    return extents
+
+
+def slowness(service, limits):
+    heading("clients that are too slow")
+    with memory(pages=65536, step=2) as descriptor:
+        with service.wire(quiet=True) as stalled, service.wire(quiet=True) as half:
+            stalled.send("Classify", {"selector": ours(descriptor)}, more=True)
+            half.raw(message(INFO)[:-1])
+            start = time.monotonic()
+            check(not half.rest(), "half a message was answered")
+            check(time.monotonic() - start > 1, "half a message was not waited for")
+            time.sleep(1)
+            replies = stalled.rest_of_stream()
+            check(replies and replies[-1].get("continues"), "what was not read came all the same")
+            most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
+            check(stalled.total <= most, f"{stalled.total} bytes came")
+        service.lives("clients that are too slow")
+
+
+def busy(service, limits):
+    heading("more scans than may wait; shared ones; cancelled ones")
+    with memory(pages=65536, step=2) as descriptor, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(answered(service)) for _ in range(limits["connectionsPerUser"] - 1)]
+        asked = {"selector": ours(descriptor), "probe": "portable"}
+        came = []
+        for _ in range(TRIES):
+            for i, wire in enumerate(wires):
+                wire.send("Summarize", asked | {"range": {"first": i}})
+            came = [wire.receive() for wire in wires]
+            errors = {error_of(reply) for reply in came} - {"no error"}
+            check(errors <= {"TooBusy"}, f"errors: {errors}")
+            if errors:
+                break
+        refusals = [reply for reply in came if "error" in reply]
+        check(refusals and all(r["parameters"] == {"limit": limits["queuedScans"]} for r in refusals),
+              f"never too busy: {refusals[:1]}")
+        before = counters(service)
+        for _ in range(TRIES):
+            for wire in wires:
+                wire.send("Summarize", asked)
+            replies = [wire.receive() for wire in wires]
+            check(all("error" not in r for r in replies), "shared: not all answered")
+            if counters(service)["sharedScans"] > before["sharedScans"]:
+                break
+        check(counters(service)["sharedScans"] > before["sharedScans"], "none was ever shared")
+        for _ in range(TRIES):
+            for i in range(3):
+                with contextlib.suppress(Closed), service.wire(quiet=True) as wire:
+                    wire.send("Summarize", asked | {"range": {"first": i}})
+                    time.sleep(0.002)
+            if counters(service)["cancelledScans"] > before["cancelledScans"]:
+                break
+        check(counters(service)["cancelledScans"] > before["cancelledScans"], "none was ever cancelled")
+
+
+def counters(service):
+    with answered(service) as wire:
+        return wire.call("GetStatus")["parameters"]["counters"]
+
+
+def run(service):
+    if not service.is_ours:
+        report.not_tried("limits: not a service of our own")
+        return
+    with Service(SMALL) as small:
+        limits = small.limits()
+        check(limits["messageBytes"] == 65536 and limits["pipelinedCalls"] == 16 and
+              limits["connectionsPerUser"] == 8, f"the configuration was not read: {limits}")
+        messages(small, limits["messageBytes"])
+        calls(small, limits["pipelinedCalls"])
+        connections(small, limits)
+        cut(small, limits["messageBytes"])
+        slowness(small, limits)
+        busy(small, limits)
