@@ -26,8 +26,8 @@ static struct task *choose(struct pool *p)
 	struct task *t;
 
 	TAILQ_FOREACH(t, &p->waiting, link)
-		if (t->uid != p->last_uid)
-			return t;
+	if (t->uid != p->last_uid)
+		return t;
 	return TAILQ_FIRST(&p->waiting);
 }
 

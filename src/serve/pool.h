@@ -30,7 +30,7 @@ struct task {
 	TAILQ_ENTRY(task) link;
 	uid_t uid; /* on whose behalf */
 	struct stop stop;
-	bool started;           /* under the pool's lock */
+	bool started;                                  /* under the pool's lock */
 	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
 	void (*done)(struct task *t);                  /* in the loop; may free it */
 	void (*drop)(struct task *t); /* instead of done(), when the pool goes: frees it */
