@@ -352,7 +352,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		r->question.fd = -1;
 		return 0;
 	}
-	error = pool_count(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
+	error = pool_count_waiting(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);
