@@ -164,27 +164,61 @@ int remote_find(struct remote *r, size_t *ret_first)
 	return error;
 }
 
+/* What an object's replies come to: the first says all but for some who hold and map it. */
+struct shower {
+	struct remote *remote;
+	struct object *object;
+	struct snapshot *snapshot;
+	char **reason;
+};
+
+static int add_processes(struct object *to, const struct object *from)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < from->n_holders && r >= 0; i++)
+		r = object_add_holder(to, &from->holders[i]);
+	for (size_t i = 0; i < from->n_mappers && r >= 0; i++)
+		r = object_add_mapper(to, &from->mappers[i]);
+	return r;
+}
+
+static int handle_object(void *context, struct json_object *reply)
+{
+	struct shower *s = context;
+	struct json_object *j;
+	struct object *o;
+	int error;
+
+	if (!json_get(reply, "object", json_type_object, &j))
+		return -EBADMSG;
+	error = take_object(s->remote, j, &o);
+	if (error >= 0 && s->object)
+		return add_processes(s->object, o);
+	if (error < 0)
+		return error;
+	s->object = o;
+	error = take_summary(j, o, s->snapshot, s->reason);
+	return error < 0 ? error : take_gaps(s->remote, reply);
+}
+
 int remote_show(struct source *s, const struct object **ret_object, struct snapshot *ret,
 		char **ret_reason)
 {
 	struct remote *r = remote_of(s);
-	struct json_object *reply, *j, *parameters = json_object_new_object();
-	struct object *o = NULL;
+	struct json_object *parameters = json_object_new_object();
+	struct shower shower = {.remote = r, .snapshot = ret, .reason = ret_reason};
+	struct object *o;
 	char id[OBJECT_ID_MAX];
 	int error;
 
 	remote_add_probe(r, parameters);
-	error = remote_ask(r, "GetObject", parameters, true, &reply);
+	error = remote_ask_more(r, "GetObject", parameters, true, handle_object, &shower);
+	if (error >= 0 && !shower.object)
+		error = -EBADMSG;
 	if (error < 0)
 		return remote_failed(r, error);
-	error = json_get(reply, "object", json_type_object, &j) ? take_object(r, j, &o) : -EBADMSG;
-	if (error >= 0)
-		error = take_summary(j, o, ret, ret_reason);
-	if (error >= 0)
-		error = take_gaps(r, reply);
-	json_object_put(reply);
-	if (error < 0)
-		return remote_failed(r, error);
+	o = shower.object;
 	/* Memory that cannot be swapped has no states, and is shown without. */
 	if (*ret_reason && object_kind_is_swappable(o->kind))
 		return failed("%s: %s", object_id_format(&o->id, o->has_twin, id), *ret_reason);

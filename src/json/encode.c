@@ -104,11 +104,11 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 	json_object_object_add(to, "counts", counts);
 }
 
-struct json_object *json_of_holders(const struct object *o)
+struct json_object *json_of_holders(const struct object *o, size_t first, size_t n)
 {
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; i < o->n_holders; i++) {
+	for (size_t i = first; i < first + n; i++) {
 		struct json_object *j = json_object_new_object();
 
 		json_object_object_add(j, "pid", json_object_new_int(o->holders[i].pid));
@@ -118,11 +118,11 @@ struct json_object *json_of_holders(const struct object *o)
 	return array;
 }
 
-struct json_object *json_of_mappers(const struct object *o)
+struct json_object *json_of_mappers(const struct object *o, size_t first, size_t n)
 {
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; i < o->n_mappers; i++) {
+	for (size_t i = first; i < first + n; i++) {
 		const struct object_mapper *m = &o->mappers[i];
 		struct json_object *j = json_object_new_object();
 

@@ -21,6 +21,6 @@ struct json_object *json_of_object(const struct object *o);
  * counts. */
 void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked);
 
-/* Arrays of the processes that hold and that map the object. */
-struct json_object *json_of_holders(const struct object *o);
-struct json_object *json_of_mappers(const struct object *o);
+/* Arrays of n of the processes that hold, and that map, the object, from the first-th on. */
+struct json_object *json_of_holders(const struct object *o, size_t first, size_t n);
+struct json_object *json_of_mappers(const struct object *o, size_t first, size_t n);

@@ -49,35 +49,35 @@ char *swap_line_path(const char *line)
 	return path;
 }
 
-bool swap_type_is_called(const struct swap_type *type, const char *path)
+char *swap_type_name(const struct swap_type *type)
 {
 	_cleanup_free_ char *text = NULL;
 	dev_t dev = kernel_dev(type->rdev);
-	const char *name;
+	char *name, *path;
 	char file[64];
 
-	if (!S_ISBLK(type->mode) || strncmp(path, "/dev/", 5) != 0)
-		return false;
+	if (!S_ISBLK(type->mode))
+		return NULL;
 	snprintf(file, sizeof(file), "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
 	if (file_read_at(AT_FDCWD, file, &text) < 0)
-		return false;
+		return NULL;
 	name = strstr(text, "DEVNAME=");
 	if (!name)
-		return false;
+		return NULL;
 	name += strlen("DEVNAME=");
-	return strlen(path) - 5 == strcspn(name, "\n") &&
-	       strncmp(name, path + 5, strlen(path) - 5) == 0;
+	name[strcspn(name, "\n")] = '\0';
+	return asprintf(&path, "/dev/%s", name) < 0 ? NULL : path;
 }
 
 /* Gives the path to the swap that it leads to. */
 static void match_path(char **path, const struct swap_type *types, struct slot_swap *swaps)
 {
 	struct stat st;
-	bool seen = stat(*path, &st) == 0;
 
+	if (stat(*path, &st) < 0)
+		return;
 	for (unsigned k = 0; k < SWAP_TYPES; k++) {
-		if (swaps[k].in_use && !swaps[k].path &&
-		    (seen ? swap_type_is(&types[k], &st) : swap_type_is_called(&types[k], *path))) {
+		if (swaps[k].in_use && !swaps[k].path && swap_type_is(&types[k], &st)) {
 			swaps[k].path = TAKE_PTR(*path);
 			return;
 		}
@@ -99,4 +99,7 @@ void swap_names_match(const char *text, const struct swap_type *types, struct sl
 		text = strchr(text, '\n');
 		text = text ? text + 1 : NULL;
 	}
+	for (unsigned k = 0; k < SWAP_TYPES; k++)
+		if (ret_swaps[k].in_use && !ret_swaps[k].path)
+			ret_swaps[k].path = swap_type_name(&types[k]);
 }

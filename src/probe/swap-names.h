@@ -16,10 +16,11 @@
 bool swap_type_is(const struct swap_type *type, const struct stat *st);
 
 /*
- * Is the path, below /dev, the kernel's own name of the block device that this swap lies on? For
- * where no devices are to be seen.
+ * The kernel's own name of the block device that this swap lies on, below /dev: for where no
+ * devices are to be seen, and /proc/swaps therefore has no path that leads there. A copy that the
+ * caller frees; NULL: it is no block device, or has none.
  */
-bool swap_type_is_called(const struct swap_type *type, const char *path);
+char *swap_type_name(const struct swap_type *type);
 
 /* The path of a line of /proc/swaps, as a copy that the caller frees; NULL: there is none. */
 char *swap_line_path(const char *line);

@@ -30,6 +30,6 @@ struct json_object *answer_summary(struct answer *a);
 struct json_object *answer_states(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_slots(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_list(struct answer *a, struct reply_draft *draft);
-struct json_object *answer_object(struct answer *a);
+struct json_object *answer_object(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_capabilities(struct answer *a);
 struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft);

@@ -64,14 +64,31 @@ struct json_object *answer_list(struct answer *a, struct reply_draft *draft)
 	return j;
 }
 
-struct json_object *answer_object(struct answer *a)
+/* A holder or a mapper, with numbers of 19 digits, and a comma. */
+#define PROCESS_BYTES 144
+
+/* Who holds and who maps it, from the index-th on, as far as it fits: there may be thousands. */
+static void add_processes(struct json_object *to, struct answer *a)
+{
+	const struct object *o = a->result->object;
+	size_t room = a->question->more ? answer_room(a, PROCESS_BYTES) : SIZE_MAX;
+	size_t first = MIN(a->index, o->n_holders), first_mapper = a->index - first;
+	size_t n = MIN(o->n_holders - first, room);
+	size_t n_mappers = MIN(o->n_mappers - first_mapper, room - n);
+
+	json_object_object_add(to, "holders", json_of_holders(o, first, n));
+	json_object_object_add(to, "mappers", json_of_mappers(o, first_mapper, n_mappers));
+	a->index += n + n_mappers;
+}
+
+struct json_object *answer_object(struct answer *a, struct reply_draft *draft)
 {
 	const struct result *r = a->result;
 	struct json_object *j = json_object_new_object();
 	struct json_object *object = json_of_listed(&r->listed[0]);
 
-	json_object_object_add(object, "holders", json_of_holders(r->object));
-	json_object_object_add(object, "mappers", json_of_mappers(r->object));
+	add_processes(object, a);
+	draft->goes_on = a->index < r->object->n_holders + r->object->n_mappers;
 	json_object_object_add(j, "object", object);
 	add_denied(j, r);
 	return j;

@@ -75,7 +75,7 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 	case METHOD_LIST_OBJECTS:
 		return answer_list(a, draft);
 	case METHOD_GET_OBJECT:
-		return answer_object(a);
+		return answer_object(a, draft);
 	case METHOD_GET_PAGEMAP:
 		return answer_pagemap(a, draft);
 	case METHOD_GET_CAPABILITIES:

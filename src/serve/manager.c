@@ -19,6 +19,9 @@
 /* How long what is under way may take when the service is being stopped. */
 #define STOP_USEC 5000000
 
+/* How long nobody must be connected for memory to be given back. */
+#define TRIM_USEC 1000000
+
 #define DEFAULT_SOCKET "/run/shmstate/io.shmstate"
 
 struct manager {
@@ -27,6 +30,7 @@ struct manager {
 	struct kcaps caps;
 	sd_event *event;
 	sd_event_source *idle_timer;
+	sd_event_source *trim_timer;
 	struct pool *pool;
 	struct server *server;
 	bool activated;   /* the socket stays when we go */
@@ -153,16 +157,35 @@ static int watch_idleness(struct manager *m)
 	return r < 0 ? r : sd_event_source_set_enabled(m->idle_timer, SD_EVENT_ONESHOT);
 }
 
+static int on_quiet(sd_event_source *source, uint64_t usec, void *context)
+{
+	(void)source;
+	(void)usec;
+	(void)context;
+	malloc_trim(0);
+	return 0;
+}
+
+/* What large answers took goes back, once workers have seen that nobody waits for them. */
+static int trim_soon(struct manager *m)
+{
+	int r;
+
+	if (!m->trim_timer)
+		return sd_event_add_time_relative(m->event, &m->trim_timer, CLOCK_MONOTONIC,
+						  TRIM_USEC, 0, on_quiet, m);
+	r = sd_event_source_set_time_relative(m->trim_timer, TRIM_USEC);
+	return r < 0 ? r : sd_event_source_set_enabled(m->trim_timer, SD_EVENT_ONESHOT);
+}
+
 static void on_idle_changed(void *context, bool idle)
 {
 	struct manager *m = context;
 
 	m->idle = idle;
-	if (idle)
-		malloc_trim(0);
 	if (m->stopping && idle)
 		sd_event_exit(m->event, 0);
-	else if (watch_idleness(m) < 0)
+	else if (watch_idleness(m) < 0 || (idle && trim_soon(m) < 0))
 		log_message(LOG_WARNING, "cannot watch for idleness");
 }
 
@@ -322,6 +345,7 @@ struct manager *manager_free(struct manager *m)
 		unlink(m->own_socket);
 	free(m->own_socket);
 	sd_event_source_unref(m->idle_timer);
+	sd_event_source_unref(m->trim_timer);
 	sd_event_unref(m->event);
 	free(m);
 	return NULL;
