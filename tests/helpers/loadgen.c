@@ -334,6 +334,7 @@ int main(int argc, char **argv)
 		die("the service's /proc/%d cannot be read", (int)pid);
 	printf("Idle: %ld KiB, %ld threads, %ld descriptors\n", idle.rss_kib, idle.threads,
 	       idle.fds);
+	ask_slowly();
 	if (measured_mib > 0)
 		measure(((uint64_t)measured_mib << 20) / page_size, 3);
 	if (footprint_read(pid, &before) < 0)
