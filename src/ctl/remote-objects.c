@@ -70,6 +70,7 @@ static int list_object(struct remote *r, struct json_object *j, struct listing *
 struct lister {
 	struct remote *remote;
 	struct listing *listing; /* NULL: only kept */
+	bool has_one;            /* GetObject's replies are all about one */
 };
 
 static int handle_objects(void *context, struct json_object *reply)
@@ -90,25 +91,30 @@ static int handle_objects(void *context, struct json_object *reply)
 	return error;
 }
 
-/* A file that the service finds by our descriptor only. */
-static int get_passed(struct remote *r, struct lister *l)
+/* The first reply says all that is listed. */
+static int handle_passed(void *context, struct json_object *reply)
 {
-	struct json_object *reply, *j, *parameters = json_object_new_object();
+	struct lister *l = context;
+	struct json_object *j;
 	struct object *o;
 	int error;
 
-	remote_add_probe(r, parameters);
-	error = remote_ask(r, "GetObject", parameters, true, &reply);
-	if (error < 0)
-		return error;
+	if (l->has_one)
+		return 0;
+	l->has_one = true;
 	if (!json_get(reply, "object", json_type_object, &j))
-		error = -EBADMSG;
-	else
-		error = l->listing ? list_object(r, j, l->listing) : take_object(r, j, &o);
-	if (error >= 0)
-		error = take_gaps(r, reply);
-	json_object_put(reply);
-	return error;
+		return -EBADMSG;
+	error = l->listing ? list_object(l->remote, j, l->listing) : take_object(l->remote, j, &o);
+	return error < 0 ? error : take_gaps(l->remote, reply);
+}
+
+/* A file that the service finds by our descriptor only. */
+static int get_passed(struct remote *r, struct lister *l)
+{
+	struct json_object *parameters = json_object_new_object();
+
+	remote_add_probe(r, parameters);
+	return remote_ask_more(r, "GetObject", parameters, true, handle_passed, l);
 }
 
 static int list_objects(struct remote *r, struct json_object *parameters, struct lister *l)

@@ -15,16 +15,16 @@
 static int parse_address(const char *address, struct sockaddr_un *ret, socklen_t *ret_size)
 {
 	size_t length = strlen(address);
-	bool is_abstract;
+	bool is_abstract = false;
 
 	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strncmp(address, "unix:", 5) == 0) {
 		address += 5;
 		length = strcspn(address, ";");
-	} else if (address[0] != '/' && address[0] != '.') {
-		return -EINVAL;
+		is_abstract = address[0] == '@';
+	} else if (address[strcspn(address, ":/")] == ':') {
+		return -EINVAL; /* another kind of address */
 	}
-	is_abstract = address[0] == '@';
 	if (length < 1 + (size_t)is_abstract)
 		return -EINVAL;
 	if (length >= sizeof(ret->sun_path))

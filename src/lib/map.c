@@ -44,7 +44,8 @@ static int check_header(const struct shmstate_map_header *h, uint64_t file_size)
 	if (h->page_size == 0 || (h->page_size & (h->page_size - 1)) != 0)
 		return -EBADMSG;
 	pages = h->object_size / h->page_size + (h->object_size % h->page_size != 0);
-	if (h->first > pages || h->count > pages - h->first || h->moved > h->count)
+	/* More may have moved than there are: of an object that has become smaller. */
+	if (h->first > pages || h->count > pages - h->first)
 		return -EBADMSG;
 	if (h->segments < sizeof(*h) || h->blocks < sizeof(*h) ||
 	    !fits(h->segments, h->n_segments, sizeof(struct shmstate_map_segment), h->size) ||

@@ -41,7 +41,7 @@ struct access {
 	struct access_known {
 		pid_t pid;
 		bool readable;
-	} *known;
+	} * known;
 	size_t n_known, n_allocated;
 };
 

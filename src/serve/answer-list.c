@@ -8,7 +8,6 @@
 #include "util/util.h"
 #include "view/reasons.h"
 
-
 static struct json_object *summary_of(const struct listed *l)
 {
 	struct json_object *j = json_object_new_object();
@@ -26,8 +25,7 @@ static struct json_object *json_of_listed(const struct listed *l)
 	/* The look's size is newer than that of the discovery. */
 	if (known)
 		json_object_object_add(j, "size", json_number(l->snapshot.size));
-	json_object_object_add(j, "processes",
-			       json_number(object_count_processes(l->object)));
+	json_object_object_add(j, "processes", json_number(object_count_processes(l->object)));
 	json_object_object_add(j, "fileDescriptors", json_number(l->object->n_holders));
 	json_object_object_add(j, "mappings", json_number(l->object->n_mappers));
 	json_object_object_add(j, "summary", known ? summary_of(l) : NULL);
@@ -53,8 +51,8 @@ static void add_denied(struct json_object *j, const struct result *r)
 struct json_object *answer_list(struct answer *a, struct reply_draft *draft)
 {
 	struct json_object *j = json_object_new_object(), *array = json_object_new_array();
-	size_t end = a->question->more ? MIN(a->index + 1, a->result->n_listed)
-				       : a->result->n_listed;
+	size_t end =
+		a->question->more ? MIN(a->index + 1, a->result->n_listed) : a->result->n_listed;
 
 	for (; a->index < end; a->index++)
 		json_object_array_add(array, json_of_listed(&a->result->listed[a->index]));
@@ -104,9 +102,9 @@ struct json_object *answer_capabilities(struct answer *a)
 	json_object_object_add(j, "kernel", json_object_new_string(name.release));
 	json_object_object_add(j, "machine", json_object_new_string(name.machine));
 	json_object_object_add(j, "pageSize", json_number(caps->page_size));
-	json_object_object_add(j, "probe",
-			       json_object_new_string(kcaps_has(caps, KCAP_WALK) ? "walk"
-										 : "portable"));
+	json_object_object_add(
+		j, "probe",
+		json_object_new_string(kcaps_has(caps, KCAP_WALK) ? "walk" : "portable"));
 	for (int i = 0; i < KCAP_MAX; i++) {
 		struct json_object *item = json_object_new_object();
 		enum kcap cap = (enum kcap)i;

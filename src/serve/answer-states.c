@@ -139,7 +139,6 @@ struct json_object *answer_states(struct answer *a, struct reply_draft *draft)
 	json_object_object_add(j, "next", draft->goes_on ? json_number(a->page) : NULL);
 	json_object_object_add(j, "extents", extents);
 	json_object_object_add(j, "bitmap", bitmap);
-	json_object_object_add(j, "fileDescriptor",
-			       draft->fd >= 0 ? json_object_new_int(0) : NULL);
+	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;
 }

@@ -60,10 +60,9 @@ static void add_reasons(struct json_object *j, const struct result *r)
 			break;
 		}
 	}
-	json_object_object_add(
-		j, "incomplete",
-		json_object_new_boolean(r->undetermined > 0 ||
-					json_object_array_length(reasons) > 0));
+	json_object_object_add(j, "incomplete",
+			       json_object_new_boolean(r->undetermined > 0 ||
+						       json_object_array_length(reasons) > 0));
 	json_object_object_add(j, "reasons", reasons);
 }
 
@@ -126,7 +125,6 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 	add_reasons(j, r);
 	json_object_object_add(j, "next", draft->goes_on ? json_number(next) : NULL);
 	json_object_object_add(j, "extents", extents);
-	json_object_object_add(j, "fileDescriptor",
-			       draft->fd >= 0 ? json_object_new_int(0) : NULL);
+	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;
 }

@@ -32,8 +32,8 @@ struct answer {
 	size_t message_bytes;            /* limit of a message */
 	bool begun;
 	bool finished;
-	uint64_t page; /* that the next reply goes on with; of the object */
-	size_t index;  /* likewise, for lists */
+	uint64_t page;             /* that the next reply goes on with; of the object */
+	size_t index;              /* likewise, for lists */
 	struct reply_list replies; /* that were made */
 	size_t n_bytes;            /* of these */
 };

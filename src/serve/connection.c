@@ -51,8 +51,8 @@ static int on_stalled(sd_event_source *source, uint64_t usec, void *context)
 
 	(void)source;
 	(void)usec;
-	close_now(c, STAILQ_EMPTY(&c->replies) ? "left a message half sent"
-					       : "left replies unread");
+	close_now(c,
+		  STAILQ_EMPTY(&c->replies) ? "left a message half sent" : "left replies unread");
 	return 0;
 }
 
@@ -148,7 +148,7 @@ bool connection_send(struct connection *c, struct reply_list *replies)
 	struct reply *r;
 
 	STAILQ_FOREACH(r, replies, link)
-		c->n_queued += r->length;
+	c->n_queued += r->length;
 	STAILQ_CONCAT(&c->replies, replies);
 	return write_replies(c);
 }

@@ -118,8 +118,7 @@ static void ask(struct connection *c, struct question *q)
 	int r = request_new(&s->requests, c, q);
 
 	if (r == -EBUSY)
-		answer_now(c, ERROR_TOO_BUSY,
-			   error_with_number("limit", s->requests.queued_scans));
+		answer_now(c, ERROR_TOO_BUSY, error_with_number("limit", s->requests.queued_scans));
 	else if (r < 0)
 		connection_end(c, "memory was short");
 }
@@ -229,8 +228,7 @@ static void dispatch(struct connection *c, const char *text, size_t length, int 
 	call_done(&call);
 }
 
-void dispatch_message(struct connection *c, const char *text, size_t length, int *fds,
-		      size_t n_fds)
+void dispatch_message(struct connection *c, const char *text, size_t length, int *fds, size_t n_fds)
 {
 	dispatch(c, text, length, fds, n_fds);
 	for (size_t i = 0; i < n_fds; i++)

@@ -24,8 +24,7 @@ struct json_object *error_with_number(const char *field, uint64_t n)
 
 void errors_not_permitted(struct result *r, enum access_rule rule)
 {
-	result_fail(r, ERROR_NOT_PERMITTED,
-		    error_with_text("rule", access_rule_to_string(rule)));
+	result_fail(r, ERROR_NOT_PERMITTED, error_with_text("rule", access_rule_to_string(rule)));
 }
 
 void errors_no_process(struct result *r, pid_t pid)

@@ -163,8 +163,8 @@ static int fill_words(struct examination *e)
 	if (r >= 0)
 		r = view_write_words(&result->view, e->question->range, has_end(e->question),
 				     write_words, &w, &result->undetermined);
-	if (r >= 0 && fcntl(w.fd, F_ADD_SEALS,
-			    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	if (r >= 0 &&
+	    fcntl(w.fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		r = -errno;
 	return r;
 }

@@ -11,8 +11,7 @@
 #include "view/inspect.h"
 
 /* Which objects there are, as far as the question is about them. Returns 0 or a negative errno. */
-static int discover_for(struct worker *w, const struct question *q, bool all,
-			struct discovery *ret)
+static int discover_for(struct worker *w, const struct question *q, bool all, struct discovery *ret)
 {
 	struct discover_options how = {
 		.way = w->iterators ? DISCOVER_AUTO : DISCOVER_PROC,
@@ -319,8 +318,8 @@ static void examine_object(struct examination *e)
 
 	if (!discover_object(e, true) || !discover_passed(e))
 		return;
-	result->denied = result->discovery.n_denied_processes > 0 ||
-			 result->discovery.n_denied_mappings > 0;
+	result->denied =
+		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
 	result->listed = calloc(1, sizeof(*result->listed));
 	summarized.summarize = summarized.stability = true;
 	e->question = &summarized;

@@ -89,8 +89,7 @@ static int on_late(sd_event_source *source, uint64_t usec, void *context)
 	return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info,
-			void *context)
+static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
 {
 	struct manager *m = context;
 
@@ -220,8 +219,8 @@ static int listen_on(struct manager *m, const char *path)
 	if (fd < 0)
 		return -errno;
 	/* Whoever may ask what is decided for each call. */
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(path, 0666) < 0 || listen(fd, SOMAXCONN) < 0) {
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+	    listen(fd, SOMAXCONN) < 0) {
 		r = -errno;
 		close(fd);
 		return r;

@@ -92,7 +92,8 @@ int call_parse(const char *text, size_t length, struct call *ret)
 	if (!json_object_is_type(c.message, json_type_object))
 		r = -EBADMSG;
 	else {
-		json_object_object_foreach(c.message, name, value) {
+		json_object_object_foreach(c.message, name, value)
+		{
 			r = take_field(&c, name, value, &n_set);
 			if (r < 0)
 				break;

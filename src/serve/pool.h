@@ -30,7 +30,7 @@ struct task {
 	TAILQ_ENTRY(task) link;
 	uid_t uid; /* on whose behalf */
 	struct stop stop;
-	bool started;           /* under the pool's lock */
+	bool started;                                  /* under the pool's lock */
 	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
 	void (*done)(struct task *t);                  /* in the loop; may free it */
 	void (*drop)(struct task *t); /* instead of done(), when the pool goes: frees it */
@@ -58,6 +58,8 @@ void pool_unlock(struct pool *p);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);
+/* Of these, how many no worker has begun yet. */
+size_t pool_count_waiting(struct pool *p);
 unsigned pool_workers(const struct pool *p);
 /* A prober to ask what there is: only before the first task is submitted. */
 struct prober *pool_prober(struct pool *p);

@@ -66,7 +66,8 @@ static int take_fields(struct question *q, struct json_object *j, const struct f
 		       size_t n, const char **bad)
 {
 	if (j) {
-		json_object_object_foreach(j, name, value) {
+		json_object_object_foreach(j, name, value)
+		{
 			size_t i = 0;
 			int r = -EINVAL;
 

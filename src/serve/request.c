@@ -21,7 +21,7 @@ struct scan {
 	TAILQ_ENTRY(scan) link; /* in the waiting ones */
 	bool listed;
 	struct requests *all;
-	char *key; /* NULL: not to be shared */
+	char *key;                      /* NULL: not to be shared */
 	TAILQ_HEAD(, request) requests; /* once it has begun it does not change */
 };
 
@@ -93,7 +93,8 @@ static void run_scan(struct task *t, struct worker *w)
 	/* Not for a moment longer than it takes: it keeps the object's memory. */
 	closep(&first->question.fd);
 	first->question.fd = -1;
-	TAILQ_FOREACH(r, &s->requests, link) {
+	TAILQ_FOREACH(r, &s->requests, link)
+	{
 		r->error = -ENOMEM;
 		if (!result)
 			continue;
@@ -215,8 +216,8 @@ void request_abandon(struct request *r)
 		return;
 	}
 	TAILQ_FOREACH(other, &r->scan->requests, link)
-		if (other->connection)
-			return;
+	if (other->connection)
+		return;
 	atomic_store(&r->scan->task.stop.cancelled, true);
 }
 
@@ -275,9 +276,8 @@ static bool join(struct requests *all, struct request *r, const char *key)
 	struct scan *s;
 
 	TAILQ_FOREACH(s, &all->waiting, link)
-		if (key && strcmp(s->key, key) == 0 &&
-		    same_rights(TAILQ_FIRST(&s->requests), r))
-			break;
+	if (key && strcmp(s->key, key) == 0 && same_rights(TAILQ_FIRST(&s->requests), r))
+		break;
 	if (!key || !s || atomic_load(&s->task.stop.cancelled) ||
 	    !pool_lock_waiting(all->pool, &s->task))
 		return false;
@@ -352,7 +352,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		r->question.fd = -1;
 		return 0;
 	}
-	error = pool_count(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
+	error = pool_count_waiting(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);

@@ -32,7 +32,7 @@ struct result {
 	atomic_uint n_references;
 	atomic_size_t *held; /* where its memory is counted; NULL: nowhere */
 	size_t n_held;
-	const char *error;               /* name of a varlink error; NULL: none */
+	const char *error; /* name of a varlink error; NULL: none */
 	struct json_object *error_parameters;
 	struct discovery discovery;
 	struct object *object; /* that the question is about; in the discovery */

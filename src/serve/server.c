@@ -52,7 +52,7 @@ static size_t count_of(const struct server *s, uid_t uid)
 	size_t n = 0;
 
 	TAILQ_FOREACH(m, &s->members, link)
-		n += m->uid == uid;
+	n += m->uid == uid;
 	return n;
 }
 

@@ -29,8 +29,8 @@ int server_listen(struct server *s, int fd);
 void server_configure(struct server *s, const struct config *config);
 
 /*
- * No more connections, no more calls: what is under way is still answered. Calls what server_on_idle
- * said once there is nothing left.
+ * No more connections, no more calls: what is under way is still answered. Calls what
+ * server_on_idle said once there is nothing left.
  */
 void server_stop(struct server *s);
 

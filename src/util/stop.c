@@ -19,9 +19,8 @@ void stop_watch(struct stop *stop)
 {
 	watched = stop;
 	if (stop)
-		stop->deadline = stop->limit
-					 ? monotonic_ns() + stop->limit * UINT64_C(1000000000)
-					 : 0;
+		stop->deadline =
+			stop->limit ? monotonic_ns() + stop->limit * UINT64_C(1000000000) : 0;
 }
 
 unsigned stop_limit_seconds(void)

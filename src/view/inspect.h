@@ -15,7 +15,8 @@
  */
 int inspect_object(struct prober *p, const struct discovery *d, const struct object *o,
 		   struct page_range range, struct snapshot *ret);
-/* The same, of an object that is open already; one_look: it does not matter whether it is stable. */
+/* The same, of an object that is open already; one_look: it does not matter whether it is stable.
+ */
 int inspect_descriptor(struct prober *p, const struct discovery *d, const struct object *o, int fd,
 		       struct page_range range, bool one_look, struct snapshot *ret);
 /* The same of the whole object, where it does not matter whether the answer is stable. */

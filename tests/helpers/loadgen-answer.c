@@ -89,8 +89,12 @@ static bool complain(const struct question *q, const char *what, struct json_obj
 	static unsigned n_shown;
 
 	if (n_shown++ < SHOWN)
-		printf("WRONG %s: %s: pages %llu+%llu, %.600s\n", kind_names[q->kind], what,
-		       (unsigned long long)q->first, (unsigned long long)q->count,
+		printf("WRONG %s: %s: pages %llu+%llu (of those that are known to be in core the "
+		       "kernel has %llu out "
+		       "of core now), %.600s\n",
+		       kind_names[q->kind], what, (unsigned long long)q->first,
+		       (unsigned long long)q->count,
+		       (unsigned long long)(q->object ? object_count_lost(q->object) : 0),
 		       json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
 	return false;
 }

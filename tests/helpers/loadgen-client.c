@@ -13,6 +13,7 @@
 #include "loadgen.h"
 
 #define STALL_CALLS 32
+#define SHOWN 20
 #define READ_SIZE (256 * 1024)
 
 struct totals totals;
@@ -262,10 +263,13 @@ static void take_message(struct client *c, const char *text)
 		totals.giants_unanswered += !!error;
 		c->n_pending = 0;
 	} else if (!reply || c->part != PART_ASKER || c->n_pending == 0) {
-		printf("WRONG: not asked for: %.200s\n", text);
-		totals.wrong++;
+		if (totals.wrong++ < SHOWN)
+			printf("WRONG: not asked for: %.200s\n", text);
 	} else {
-		judged(c, question_judge(&c->pending[0], reply, c->fds, &c->n_fds, &final), final);
+		enum verdict verdict =
+			question_judge(&c->pending[0], reply, c->fds, &c->n_fds, &final);
+
+		judged(c, verdict, final);
 	}
 	json_object_put(reply);
 }

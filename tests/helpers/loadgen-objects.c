@@ -157,3 +157,15 @@ uint64_t object_count(const struct object *o, uint64_t first, uint64_t count, un
 		n += !(o->known[i] & ~known);
 	return n;
 }
+
+uint64_t object_count_lost(const struct object *o)
+{
+	unsigned char *in_core = calloc(1, o->n_pages);
+	uint64_t i, n = 0;
+
+	if (in_core && !o->died && mincore(o->locked, o->n_pages * page_size, in_core) == 0)
+		for (i = 0; i < o->n_pages; i++)
+			n += o->known[i] == KNOWN_IN_CORE && !(in_core[i] & 1);
+	free(in_core);
+	return n;
+}

@@ -98,6 +98,20 @@ struct json_object *ask_once(const char *method)
 	return parameters;
 }
 
+/* A call in two parts: so that the service has had to wait once, for which there is a timer that it
+ * keeps. */
+void ask_slowly(void)
+{
+	static const char call[] = "{\"method\":\"org.varlink.service.GetInfo\"}";
+	int fd = dial(), passed;
+
+	write_call(fd, call, 10);
+	usleep(50000);
+	write_call(fd, call + 10, sizeof(call) - 10);
+	read_reply(fd, &passed);
+	close(fd);
+}
+
 /* ---- what it takes ------------------------------------------------------------------------- */
 
 static long count_entries(pid_t pid, const char *what)

@@ -17,6 +17,8 @@
 #define SECOND UINT64_C(1000000000)
 #define TICK (SECOND / 20)
 #define EVENTS 256
+/* Clients, and objects with numbers of their own from 4096 on, some five a second. */
+#define FILES_LEAST 8192
 /* Nobody is that slow; what is not answered by then is lost. */
 #define PATIENCE (60 * SECOND)
 /* A staller that was not put out goes after that, and what a client of that kind does begins anew.
@@ -313,7 +315,7 @@ static void show_counters(void)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files = {65536, 65536};
+	struct rlimit files;
 	struct footprint idle, before;
 	uint64_t start;
 	unsigned i;
@@ -322,13 +324,17 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	take_options(argc, argv);
 	page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		die("RLIMIT_NOFILE: %s", strerror(errno));
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	if (files.rlim_max < FILES_LEAST || setrlimit(RLIMIT_NOFILE, &files) < 0)
+		die("%llu files may be open, %d are needed", (unsigned long long)files.rlim_max,
+		    FILES_LEAST);
 	pid = read_status();
 	if (footprint_read(pid, &idle) < 0)
 		die("the service's /proc/%d cannot be read", (int)pid);
 	printf("Idle: %ld KiB, %ld threads, %ld descriptors\n", idle.rss_kib, idle.threads,
 	       idle.fds);
+	ask_slowly();
 	if (measured_mib > 0)
 		measure(((uint64_t)measured_mib << 20) / page_size, 3);
 	if (footprint_read(pid, &before) < 0)

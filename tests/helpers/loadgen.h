@@ -51,6 +51,8 @@ void object_close(struct object *o);
 struct object *object_find(uint64_t inode);
 /* All that ever were. */
 struct object *objects(void);
+/* How many of all that must be in core are not, as mincore has it; 0 of what is gone. */
+uint64_t object_count_lost(const struct object *o);
 uint64_t object_count(const struct object *o, uint64_t first, uint64_t count, unsigned known);
 
 /* ---- calls and their answers (loadgen-answer.c) -------------------------------------------- */
@@ -146,6 +148,7 @@ struct footprint {
 
 /* One call on a connection of its own; fails the program if there is no answer. */
 struct json_object *ask_once(const char *method);
+void ask_slowly(void);
 int footprint_read(pid_t pid, struct footprint *ret);
 void measure(uint64_t n_pages, unsigned seconds);
 

@@ -137,14 +137,21 @@ def compare_section(what, section, states, subject, used):
 
 
 def ask_held_still(subject, agents, ways):
-    """Each agent's answers, while the memory did not change: (way, [text of each agent])."""
+    """
+    Each agent's answers, while the memory did not change: (way, [text of each agent]). The system may
+    take pages out meanwhile. Nobody but those who look could bring one in: the guest sleeps.
+    """
     for _ in range(ATTEMPTS):
         before, used, majors = subject.look(), truth.blocks_used(subject.paths), faults(subject.guest.pid)
         subject.guest.ask("query-status")
         subject.guest.events.clear()
         answers = [(way, [agent.ask(*way) for agent in agents]) for way in ways]
         majors = faults(subject.guest.pid) - majors
-        if (before, used) == (subject.look(), truth.blocks_used(subject.paths)):
+        after = subject.look()
+        came_in = sum(a == truth.SWAPPED and b != truth.SWAPPED for a, b in zip(before, after))
+        if came_in:
+            tally.fail(f"{came_in} pages were swapped in by asking")
+        if (before, used) == (after, truth.blocks_used(subject.paths)):
             return before, used, majors, answers
         print("-- somebody else moved pages: once more")
     raise Failure("the memory does not hold still")

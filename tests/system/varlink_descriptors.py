@@ -102,11 +102,11 @@ def opened(service):
 def give_back(service, before):
     """All that was passed is closed again, once the service has noticed that we are gone."""
     for _ in range(50):
-        after = service.descriptors()
-        if after <= before:
+        after = service.open_files()
+        if len(after) <= before:
             return
         time.sleep(0.1)
-    check(False, f"descriptors stay open: {before} before, {after} after")
+    check(False, f"descriptors stay open: {before} before, {len(after)} after: {after}")
 
 
 def as_nobody(service, work):

@@ -245,8 +245,22 @@ class Service:
         except (OSError, Closed) as error:
             return check(False, f"no answer after {after}: {error!r}")
 
+    def open_files(self):
+        """What the service has open, by number; what it opens once and keeps is there already."""
+        with self.wire(quiet=True) as wire:
+            call = message("GetStatus")
+            wire.raw(call[:10])
+            time.sleep(0.05)  # so that it has had to wait, for which there is a timer
+            wire.raw(call[10:])
+            pid = wire.receive()["parameters"]["pid"]
+            files = {}
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    files[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+            return files
+
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.status()['pid']}/fd"))
+        return len(self.open_files())
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c. */
+/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C. */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
@@ -104,12 +104,21 @@ static const struct {
 	{"--write", "=/tmp/x", " --format=raw", "p"},
 	{"--output", "=id", "", "ldpc"},
 	{"-o", " id", "", "ldpc"},
-	{"--json", "=short", "", "ldspc"},
-	{"--no-legend", "", "", "ldspc"},
-	{"--no-pager", "", "", "ldspc"},
+	{"--direct", "", "", "ldspc"},
+	{"--socket", "=/x", "", "ldspcSC"},
+	{"--more", "", "", "C"},
+	{"--json", "=short", "", "ldspcSC"},
+	{"--no-legend", "", "", "ldspcSC"},
+	{"--no-pager", "", "", "ldspcSC"},
 };
 
-static const char *const verbs[] = {"list", "dump", "show", "pagemap", "capabilities"};
+static const struct {
+	const char *name;
+	char letter;
+} verbs[] = {
+	{"list", 'l'},         {"dump", 'd'},   {"show", 's'}, {"pagemap", 'p'},
+	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'},
+};
 
 /* What the verb cannot do without, unless the option brings it. */
 static const char *needs(const char *verb, const char *option)
@@ -119,6 +128,8 @@ static const char *needs(const char *verb, const char *option)
 
 	if (strcmp(verb, "pagemap") == 0 && strcmp(option, "--pid") != 0)
 		return " --pid=1";
+	if (strcmp(verb, "call") == 0)
+		return " GetStatus";
 	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
 		return " 00:01:5";
 	return "";
@@ -131,17 +142,17 @@ static void test_every_option_on_every_verb(void **state)
 		for (size_t i = 0; i < ARRAY_SIZE(matrix); i++) {
 			char line[256], *copy;
 
-			snprintf(line, sizeof(line), "%s%s%s %s%s", verbs[v],
-				 needs(verbs[v], matrix[i].option), matrix[i].with,
+			snprintf(line, sizeof(line), "%s%s%s %s%s", verbs[v].name,
+				 needs(verbs[v].name, matrix[i].option), matrix[i].with,
 				 matrix[i].option, matrix[i].argument);
-			if (strchr(matrix[i].verbs, verbs[v][0])) {
-				taken(line, verbs[v], &copy);
+			if (strchr(matrix[i].verbs, verbs[v].letter)) {
+				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dp", verbs[v][0])) {
-				snprintf(line, sizeof(line), "%s %s%s", verbs[v], matrix[i].option,
-					 matrix[i].argument);
-				refused(line, verbs[v]); /* "list takes no --write" */
+				   !strchr("dp", verbs[v].letter)) {
+				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
+					 matrix[i].option, matrix[i].argument);
+				refused(line, verbs[v].name); /* "list takes no --write" */
 			}
 		}
 	}
@@ -192,6 +203,30 @@ static void test_values(void **state)
 	o = taken("pagemap --pid=1 --format=raw --write=/tmp/x", "pagemap", &copy);
 	assert_int_equal(o.format, FORMAT_RAW);
 	assert_string_equal(o.write_file, "/tmp/x");
+	free(copy);
+}
+
+static void test_service(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("list", "list", &copy);
+	assert_false(o.direct || o.more);
+	assert_null(o.socket);
+	free(copy);
+	o = taken("dump 0:1:5 --socket=/x", "dump", &copy);
+	assert_string_equal(o.socket, "/x");
+	assert_string_equal(o.verb, "dump");
+	free(copy);
+	o = taken("call Summarize {} --more", "call", &copy);
+	assert_string_equal(o.method, "Summarize");
+	assert_string_equal(o.parameters, "{}");
+	assert_true(o.more);
+	free(copy);
+	o = taken("status --json=short", "status", &copy);
+	assert_int_equal(o.format, FORMAT_JSON);
 	free(copy);
 }
 
@@ -278,6 +313,9 @@ static void test_bad_values(void **state)
 		{"dump ''", "\"\" is no object id; expected"},
 		{"dump 0:1:5 0:1:6", "dump takes one object, got \"0:1:6\" too\n"},
 		{"capabilities 0:1:5", "capabilities takes no object, got \"0:1:5\"\n"},
+		{"status 0:1:5", "status takes no object, got \"0:1:5\"\n"},
+		{"call", "call needs a method, Summarize for one\n"},
+		{"call a {} {}", "call takes a method and its parameters, got \"{}\" too\n"},
 	};
 
 	(void)state;
@@ -311,6 +349,7 @@ static void test_bad_combinations(void **state)
 		 "--format=raw and --state exclude each other\n"},
 		{"pagemap --pid=1 --write=/tmp/x", "--write needs --format=raw\n"},
 		{"pagemap --pid=1 --write=/tmp/x --format=csv", "--write needs --format=raw\n"},
+		{"list --direct --socket=/x", "--direct and --socket exclude each other\n"},
 	};
 
 	(void)state;
@@ -394,7 +433,7 @@ static void test_help_names_everything(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(matrix); i++)
 		assert_non_null(strstr(out, matrix[i].option));
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		assert_non_null(strstr(out, verbs[i]));
+		assert_non_null(strstr(out, verbs[i].name));
 	for (const char *p = out; (p = strstr(p, "\n  ")); p++) {
 		const char *option = p + 3 + strspn(p + 3, " ");
 		bool known = option[0] != '-';
@@ -417,6 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_option_on_every_verb),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_bad_values),

@@ -39,9 +39,12 @@ static void test_escape(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		char *escaped = text_escape(cases[i].raw);
+		char *escaped = text_escape(cases[i].raw), *raw;
 
 		assert_string_equal(escaped, cases[i].escaped);
+		raw = text_unescape(escaped);
+		assert_string_equal(raw, cases[i].raw);
+		free(raw);
 		free(escaped);
 	}
 }
@@ -55,7 +58,7 @@ static void test_escape_random(void **state)
 	for (int i = 0; i < 5000; i++) {
 		char raw[17];
 		size_t n = random_below(&random, sizeof(raw));
-		char *escaped;
+		char *escaped, *back;
 
 		for (size_t k = 0; k < n; k++)
 			raw[k] = (char)(1 + random_below(&random, 255));
@@ -66,7 +69,25 @@ static void test_escape_random(void **state)
 			assert_true(*p >= 0x20 && *p != 0x7f);
 			assert_false(p[0] == 0xc2 && p[1] < 0xa0);
 		}
+		back = text_unescape(escaped);
+		assert_string_equal(back, raw);
+		free(back);
 		free(escaped);
+	}
+}
+
+/* What text_escape() does not write. */
+static void test_unescape(void **state)
+{
+	static const char *const same[] = {"\\",    "\\x",   "\\x4",  "\\xg1",
+					   "\\x1G", "\\x00", "\\y41", ""};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
+		char *raw = text_unescape(same[i]);
+
+		assert_string_equal(raw, same[i]);
+		free(raw);
 	}
 }
 
@@ -123,9 +144,8 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_escape),
-		cmocka_unit_test(test_escape_random),
-		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_escape),   cmocka_unit_test(test_escape_random),
+		cmocka_unit_test(test_unescape), cmocka_unit_test(test_size),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -17,7 +17,8 @@ debian=trixie
 
 # What the tree is built with, then what runs and fills the machines.
 tools_packages="gcc make autoconf automake libtool pkgconf libc6-dev libjson-c-dev libsystemd-dev libcmocka-dev clang bpftool libbpf-dev
-    qemu-system-x86 seabios e2fsprogs kmod systemd-container"
+    qemu-system-x86 seabios e2fsprogs kmod systemd-container
+    varlink-go golang-go golang-github-varlink-go-dev"
 guest_packages="systemd systemd-sysv dbus udev kmod procps libbpf1 libjson-c5 libcmocka0 python3-varlink python3-drgn"
 
 say() {

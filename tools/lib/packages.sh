@@ -8,7 +8,15 @@ packages_build="gcc make autoconf automake libtool pkgconf libc6-dev libjson-c-d
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
 # debootstrap: for tests/vm. qemu-system-x86, python3: for tests/system/guest.
-packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap python3 qemu-system-x86"
+packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap python3 qemu-system-x86 varlink-go golang-go golang-github-varlink-go-dev"
+
+# What not every Debian has; clang is there by now. libclang-rt has libFuzzer.
+packages_wanted() {
+    local name
+    for name in python3-varlink "libclang-rt-$(clang -dumpversion | cut -d . -f 1)-dev"; do
+        [ -z "$(apt-cache madison "$name" 2>/dev/null)" ] || echo "$name"
+    done
+}
 
 # Prints those of its arguments that are not installed.
 packages_missing() {
