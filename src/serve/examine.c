@@ -332,11 +332,11 @@ static void examine_object(struct examination *e)
 		r = list_visible(e, result->object);
 	if (r >= 0 && result->n_listed == 0)
 		errors_not_permitted(result, ACCESS_OWNER);
-	else if (r >= 0 && access_strip(e->access, result->object) > 0)
+	strip_own_descriptor(result->object);
+	if (r >= 0 && access_strip(e->access, result->object) > 0)
 		result->denied = true;
 	if (r < 0)
 		errors_fail(result, r);
-	strip_own_descriptor(result->object);
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,

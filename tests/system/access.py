@@ -206,6 +206,10 @@ def ptrace(service):
                 check(got == expected, f"GetPagemap of {pid}: {got}, expected {expected}")
                 if pid != own and expected != "NoSuchProcess":
                     expect(service, expected, "Summarize", {"pid": pid})
+            # what it has open is other clients'; the kernel lets it look at itself
+            status = service.status()["pid"]
+            for tid in os.listdir(f"/proc/{status}/task"):
+                expect(service, "NotPermitted ptrace", "Summarize", {"pid": int(tid)}, what="itself")
 
         as_user(ALICE, asks)
 
