@@ -167,8 +167,8 @@ static int try_writing(int fd)
 }
 
 /*
- * The kernel lets each process look at itself whatever credentials its threads have: of the service,
- * which has other clients' objects open, it would always say yes.
+ * The kernel lets each process look at itself whatever credentials its threads have: of the
+ * service, which has other clients' objects open, it would always say yes.
  */
 static bool is_own_thread(pid_t pid)
 {
