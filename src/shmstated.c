@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "probe/mapping.h"
 #include "serve/log.h"
 #include "serve/manager.h"
 
@@ -69,6 +70,7 @@ int main(int argc, char *argv[])
 
 	if (parse(argc, argv, &setup, &status))
 		return status;
+	mapping_keep_khugepaged_out();
 	log_open();
 	r = manager_new(&setup, &manager);
 	if (r < 0)

@@ -3,6 +3,7 @@
 
 #include "ctl/options.h"
 #include "ctl/terminal.h"
+#include "probe/mapping.h"
 #include "util/text.h"
 
 int main(int argc, char *argv[])
@@ -12,6 +13,7 @@ int main(int argc, char *argv[])
 	int code, r;
 
 	setlocale(LC_CTYPE, "");
+	mapping_keep_khugepaged_out();
 	verb = options_parse(argc, argv, &options, &code);
 	if (verb)
 		code = verb->run(&options);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "probe/mapping.h"
 
@@ -13,4 +14,10 @@ void *mapping_new(void *where, uint64_t size, int fd, off_t offset)
 	/* It fails where the kernel has no large folios. */
 	(void)madvise(address, size, MADV_NOHUGEPAGE);
 	return address;
+}
+
+void mapping_keep_khugepaged_out(void)
+{
+	/* It fails where the kernel has no large folios. */
+	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }

@@ -11,3 +11,9 @@
  * caller.
  */
 void *mapping_new(void *where, uint64_t size, int fd, off_t offset);
+
+/*
+ * For a program that begins, and whose own memory gains nothing by large folios: nothing that it
+ * maps is khugepaged's, not even between the two calls that mapping_new() takes.
+ */
+void mapping_keep_khugepaged_out(void);

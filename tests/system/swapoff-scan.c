@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -268,6 +269,9 @@ static int run(struct object *o, const char *swap, const char *dir)
 		}
 	o->may_go_out = count_swaps() > 1;
 	make(o, dir);
+	/* khugepaged would fill holes of large folios, through a mapping that entries() has just then. */
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
+		die("PR_SET_THP_DISABLE: %s", strerror(errno));
 	swapped = entries(o);
 	if (swapped < o->pages / 4) {
 		printf("only %" PRIu64 " of %" PRIu64 " pages could be paged out\n", swapped,
