@@ -181,11 +181,19 @@ struct file {
  * half a nanosecond, where the call alone takes 25. A page that is not there would read as 0, but
  * under rcu_read_lock a node is.
  */
+#ifndef WITHOUT_CAST
 extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+#define HAVE_CAST (bpf_rdonly_cast != NULL)
+#define READABLE(object, type) bpf_rdonly_cast(object, bpf_core_type_id_kernel(type))
+#else
+/* libbpf before 1.4 looks for it in all modules where the kernel has none: by CAP_SYS_ADMIN only. */
+#define HAVE_CAST 0
+#define READABLE(object, type) ((void *)(object))
+#endif
 
 static __always_inline struct xa_node *xa_node_readable(const void *node)
 {
-	return bpf_rdonly_cast(node, bpf_core_type_id_kernel(struct xa_node));
+	return READABLE(node, struct xa_node);
 }
 
 /* From a descriptor of the calling process to its file. */

@@ -94,7 +94,7 @@ static long look_at_flags(__u32 i, void *context)
 /* In ascending order, which the barrier keeps clang from improving. */
 static __always_inline int copy_slots(struct walk_record *r, struct xa_node *node)
 {
-	if (!bpf_rdonly_cast)
+	if (!HAVE_CAST)
 		return bpf_probe_read_kernel(r->slots, sizeof(r->slots), node->slots);
 	node = xa_node_readable(node);
 	_Pragma("unroll") for (int k = 0; k < WALK_NODE_PAGES; k++)
@@ -223,7 +223,7 @@ static long copy_child(__u32 i, void *context)
 	struct xa_node **parent = context;
 	int r;
 
-	if (k % TOUCH_NODES == 0 && bpf_rdonly_cast)
+	if (k % TOUCH_NODES == 0 && HAVE_CAST)
 		touch_nodes(k);
 	if (!word || first + WALK_NODE_PAGES <= walk.next || first >= walk.end)
 		return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 
@@ -10,6 +11,9 @@
 #include "util/util.h"
 
 #include "bpf/exact.skel.h"
+#include "bpf/plain.skel.h"
+
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
 /* Preemption is off in a chunk: one that took longer makes the next one smaller. */
 #define CHUNK_NS_MAX UINT64_C(500000)
@@ -130,23 +134,73 @@ static bool may_use_bpf(void)
 	return fd >= 0;
 }
 
-/* A field that is not in the BTF makes the verifier refuse the programs: the kernel is not known.
+static bool kernel_has_cast(void)
+{
+	struct btf *btf = btf__parse(KERNEL_BTF, NULL);
+	bool has = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) >= 0;
+
+	btf__free(btf);
+	return has;
+}
+
+/*
+ * The skeleton of the programs, with or without those that need the cast: they differ in nothing
+ * that user space sees.
  */
-static int walker_load(struct walker *w, enum walker_use use)
+static int open_programs(bool cast, struct exact_bpf **ret)
 {
 	/*
 	 * Named, though it is where libbpf looks anyway: it then leaves the modules' BTF alone,
 	 * which holds nothing of ours and takes CAP_SYS_ADMIN to look through.
 	 */
-	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = "/sys/kernel/btf/vmlinux");
-	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = KERNEL_BTF);
+	struct exact_bpf *programs = calloc(1, sizeof(*programs));
 	int r;
 
-	w->programs = exact_bpf__open_opts(&options);
-	if (w->programs && use != WALKER_LOCATE)
-		bpf_program__set_autoload(w->programs->progs.swap_contents, false);
-	r = w->programs ? exact_bpf__load(w->programs) : -errno;
-	if (w->programs && (r == -EINVAL || r == -E2BIG || (r == -EACCES && may_use_bpf())))
+	if (!programs)
+		return -ENOMEM;
+	r = exact_bpf__create_skeleton(programs);
+	if (r == 0 && !cast)
+		programs->skeleton->data =
+			(void *)plain_bpf__elf_bytes(&programs->skeleton->data_sz);
+	if (r == 0)
+		r = bpf_object__open_skeleton(programs->skeleton, &options);
+	if (r < 0) {
+		exact_bpf__destroy(programs);
+		return r;
+	}
+	*ret = programs;
+	return 0;
+}
+
+static int load_programs(bool cast, enum walker_use use, struct exact_bpf **ret)
+{
+	struct exact_bpf *programs;
+	int r = open_programs(cast, &programs);
+
+	if (r < 0)
+		return r;
+	if (use != WALKER_LOCATE)
+		bpf_program__set_autoload(programs->progs.swap_contents, false);
+	r = exact_bpf__load(programs);
+	if (r < 0) {
+		exact_bpf__destroy(programs);
+		return r;
+	}
+	*ret = programs;
+	return 0;
+}
+
+/* A field that is not in the BTF makes the verifier refuse the programs: the kernel is not known.
+ */
+static int walker_load(struct walker *w, enum walker_use use)
+{
+	libbpf_print_fn_t printing = libbpf_set_print(print_nothing);
+	int r = load_programs(true, use, &w->programs);
+
+	if (r == -EINVAL && !kernel_has_cast())
+		r = load_programs(false, use, &w->programs);
+	if (r == -EINVAL || r == -E2BIG || (r == -EACCES && may_use_bpf()))
 		r = -EOPNOTSUPP;
 	libbpf_set_print(printing);
 	return r;

@@ -10,9 +10,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The whole of it, and the portable probe. */
 static void check(int fd, const struct state_map *expected)
@@ -352,6 +356,41 @@ static void test_not_shmem(void **state)
 	check_refused(1 << 20, -EBADF);
 }
 
+/* In a process of its own: what it may do is not to come back. Returns 0 or a negative errno. */
+static int drop_all_but(uint64_t kept)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{.effective = (uint32_t)kept, .permitted = (uint32_t)kept},
+		{.effective = (uint32_t)(kept >> 32), .permitted = (uint32_t)(kept >> 32)},
+	};
+
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/* The service has no more (man page, PRIVILEGES): libbpf must not want CAP_SYS_ADMIN. */
+static void test_few_capabilities(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct prober few = {0};
+		struct kcaps few_caps = caps;
+		int r = drop_all_but(UINT64_C(1) << CAP_BPF | UINT64_C(1) << CAP_PERFMON);
+
+		if (r == 0)
+			r = prober_open_to_locate(&few, &few_caps, PROBE_WALK);
+		prober_done(&few);
+		_exit(r < 0 ? -r : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_leaves_nothing_open),
 		cmocka_unit_test(test_probers_come_and_go),
 		cmocka_unit_test(test_not_shmem),
+		cmocka_unit_test(test_few_capabilities),
 	};
 
 	return walks_main(tests, ARRAY_SIZE(tests), LOCK_SH);
