@@ -90,12 +90,14 @@ static int add_range(struct ranges *r, uint64_t first, uint64_t count)
 static int take_head(struct mapper *m, struct json_object *reply)
 {
 	struct remote *r = m->remote;
-	struct mapped_head head;
 	struct json_object *reasons;
+	struct mapped_head head;
+	bool incomplete;
 
 	if (!json_get_number(reply, "pageSize", &head.page_size) || head.page_size == 0 ||
 	    !json_get_number(reply, "movedPages", &head.moved) ||
-	    !json_get_bool(reply, "stable", &head.stable))
+	    !json_get_bool(reply, "stable", &head.stable) ||
+	    !json_get_bool(reply, "incomplete", &incomplete))
 		return -EBADMSG;
 	if (!m->began && m->sink)
 		m->sink->head(m->sink->context, &head);
@@ -103,6 +105,7 @@ static int take_head(struct mapper *m, struct json_object *reply)
 	m->page_size = head.page_size;
 	r->moved = head.moved;
 	r->stable = head.stable;
+	r->incomplete = r->incomplete || incomplete;
 	if (json_get(reply, "reasons", json_type_array, &reasons))
 		return texts_add(&r->doubts, reasons);
 	return 0;
@@ -259,7 +262,7 @@ int remote_words(struct source *s, struct page_range range, bool gaps, const str
 	int error = gaps ? add_range(&ranges, range.first, range.count) : map_runs(&m, range);
 	int code = 0;
 
-	*ret_unsure = 0; /* the service says it by a reason */
+	*ret_unsure = 0; /* the service does not count them */
 	if (error >= 0)
 		code = sink->begin(sink->context);
 	if (error >= 0 && code == 0)
@@ -276,5 +279,7 @@ int remote_report_pagemap(struct source *s)
 		note("not stable: %" PRIu64 " pages changed state between two looks", r->moved);
 	for (size_t i = 0; i < r->doubts.n_items; i++)
 		incomplete("%s", r->doubts.items[i]);
-	return r->doubts.n_items > 0 ? EXIT_INCOMPLETE : 0;
+	if (r->incomplete && r->doubts.n_items == 0 && s->options->format == FORMAT_RAW)
+		incomplete("some pages not determined: their swap bit is not set");
+	return r->doubts.n_items > 0 || r->incomplete ? EXIT_INCOMPLETE : 0;
 }

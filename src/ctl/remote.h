@@ -31,6 +31,7 @@ struct remote {
 	struct texts doubts; /* why not all about the mappings is known */
 	uint64_t moved;      /* pages of these */
 	bool stable;
+	bool incomplete;
 };
 
 static inline struct remote *remote_of(struct source *s)
