@@ -203,7 +203,8 @@ static void report(uint64_t took)
 	}
 	printf("%u clients, %u at a time, %.1f s: %" PRIu64 " requests, %.0f a second; %" PRIu64
 	       " right, %" PRIu64 " wrong, %" PRIu64 " refused, %" PRIu64
-	       " of objects that had gone, %" PRIu64 " lost\n",
+	       " of objects that had gone, %" PRIu64 " of objects that had changed, %" PRIu64
+	       " lost\n",
 	       n_clients, n_at_once, (double)took / 1e9, asked,
 	       (double)asked / ((double)took / 1e9), right, totals.wrong, totals.refused,
 	       totals.gone, totals.lost);
