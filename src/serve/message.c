@@ -25,7 +25,10 @@ static int parse(const char *text, size_t length, struct json_object **ret)
 
 	if (!t)
 		return -ENOMEM;
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/*
+	 * No flags: the text is known to be JSON, and strict json-c 0.17 refuses numbers beyond 64
+	 * bits, which are for the parameter that has them to refuse.
+	 */
 	/* With the NUL: a number ends only where something follows. */
 	j = length < INT_MAX ? json_tokener_parse_ex(t, text, (int)length + 1) : NULL;
 	if (!j || json_tokener_get_error(t) != json_tokener_success ||

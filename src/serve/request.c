@@ -304,8 +304,9 @@ static int begin(struct requests *all, struct request *r, char *key)
 	TAILQ_INSERT_TAIL(&s->requests, r, link);
 	r->scan = s;
 	s->listed = key;
+	/* Newest first: those of the same key that are older have begun. */
 	if (key)
-		TAILQ_INSERT_TAIL(&all->waiting, s, link);
+		TAILQ_INSERT_HEAD(&all->waiting, s, link);
 	all->n_scans++;
 	pool_submit(all->pool, &s->task);
 	return 0;

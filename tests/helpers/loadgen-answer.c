@@ -84,17 +84,17 @@ char *question_format(const struct question *q, size_t *ret_length)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
+/* What was known no longer holds. */
+static bool excused;
+
 static bool complain(const struct question *q, const char *what, struct json_object *reply)
 {
 	static unsigned n_shown;
 
-	if (n_shown++ < SHOWN)
-		printf("WRONG %s: %s: pages %llu+%llu (of those that are known to be in core the "
-		       "kernel has %llu out "
-		       "of core now), %.600s\n",
-		       kind_names[q->kind], what, (unsigned long long)q->first,
-		       (unsigned long long)q->count,
-		       (unsigned long long)(q->object ? object_count_lost(q->object) : 0),
+	excused = q->object && object_refresh(q->object) > 0;
+	if (!excused && n_shown++ < SHOWN)
+		printf("WRONG %s: %s: pages %llu+%llu, %.600s\n", kind_names[q->kind], what,
+		       (unsigned long long)q->first, (unsigned long long)q->count,
 		       json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
 	return false;
 }
@@ -359,12 +359,17 @@ static enum verdict judge_error(const struct question *q, const char *error,
 				struct json_object *reply)
 {
 	static const char *const refusals[] = {"TooBusy", "ScanTimedOut", "Stopping"};
+	static unsigned n_shown;
 	const char *name = strrchr(error, '.') ? strrchr(error, '.') + 1 : error;
 	size_t i;
 
 	for (i = 0; i < sizeof(refusals) / sizeof(*refusals); i++)
-		if (strcmp(name, refusals[i]) == 0)
+		if (strcmp(name, refusals[i]) == 0) {
+			if (n_shown++ == 0)
+				printf("Refused, the first: %s\n",
+				       json_object_to_json_string(reply));
 			return ANSWER_REFUSED;
+		}
 	if (q->object && q->object->died && !q->passes && strcmp(name, "NoSuchObject") == 0)
 		return ANSWER_GONE;
 	complain(q, "an error", reply);
@@ -383,7 +388,7 @@ enum verdict question_judge(struct question *q, struct json_object *reply, int *
 		complain(q, "continues", reply);
 		return ANSWER_WRONG;
 	}
-	return is_right(q, field(reply, "parameters"), reply, fds, n_fds, *ret_final)
-		       ? ANSWER_RIGHT
-		       : ANSWER_WRONG;
+	if (is_right(q, field(reply, "parameters"), reply, fds, n_fds, *ret_final))
+		return ANSWER_RIGHT;
+	return excused ? ANSWER_MOVED : ANSWER_WRONG;
 }

@@ -239,6 +239,9 @@ static void judged(struct client *c, enum verdict verdict, bool final)
 	case ANSWER_REFUSED:
 		totals.refused++;
 		break;
+	case ANSWER_MOVED:
+		totals.moved++;
+		break;
 	case ANSWER_GONE:
 		totals.gone++;
 		break;

@@ -129,6 +129,7 @@ struct object *object_new(uint64_t n_pages, uint64_t run, bool holes)
 
 void object_close(struct object *o)
 {
+	object_refresh(o);
 	o->died = now_ns();
 	munmap(o->locked, o->n_pages * page_size);
 	close(o->fd);
@@ -159,14 +160,17 @@ uint64_t object_count(const struct object *o, uint64_t first, uint64_t count, un
 	return n;
 }
 
-uint64_t object_count_lost(const struct object *o)
+uint64_t object_refresh(struct object *o)
 {
 	unsigned char *in_core = calloc(1, o->n_pages);
 	uint64_t i, n = 0;
 
 	if (in_core && !o->died && mincore(o->locked, o->n_pages * page_size, in_core) == 0)
 		for (i = 0; i < o->n_pages; i++)
-			n += o->known[i] == KNOWN_IN_CORE && !(in_core[i] & 1);
+			if (o->known[i] == (in_core[i] & 1 ? KNOWN_OUT : KNOWN_IN_CORE)) {
+				o->known[i] = KNOWN_WRITTEN;
+				n++;
+			}
 	free(in_core);
 	return n;
 }

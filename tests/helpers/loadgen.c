@@ -203,10 +203,11 @@ static void report(uint64_t took)
 	}
 	printf("%u clients, %u at a time, %.1f s: %" PRIu64 " requests, %.0f a second; %" PRIu64
 	       " right, %" PRIu64 " wrong, %" PRIu64 " refused, %" PRIu64
-	       " of objects that had gone, %" PRIu64 " lost\n",
+	       " of objects that had gone, %" PRIu64 " of objects that had changed, %" PRIu64
+	       " lost\n",
 	       n_clients, n_at_once, (double)took / 1e9, asked,
 	       (double)asked / ((double)took / 1e9), right, totals.wrong, totals.refused,
-	       totals.gone, totals.lost);
+	       totals.gone, totals.moved, totals.lost);
 	printf("%" PRIu64 " connections, %" PRIu64 " turned away; %" PRIu64 " stalled, %" PRIu64
 	       " vanished, %" PRIu64 " sent garbage, %" PRIu64 " sent %zu bytes\n",
 	       totals.connected, totals.turned_away, totals.stalls, totals.vanished, totals.garbled,

@@ -51,8 +51,11 @@ void object_close(struct object *o);
 struct object *object_find(uint64_t inode);
 /* All that ever were. */
 struct object *objects(void);
-/* How many of all that must be in core are not, as mincore has it; 0 of what is gone. */
-uint64_t object_count_lost(const struct object *o);
+/*
+ * Pages that the kernel (mincore) no longer has where they were put may be called either from now
+ * on: somebody else's swapoff does that. Returns how many.
+ */
+uint64_t object_refresh(struct object *o);
 uint64_t object_count(const struct object *o, uint64_t first, uint64_t count, unsigned known);
 
 /* ---- calls and their answers (loadgen-answer.c) -------------------------------------------- */
@@ -85,6 +88,7 @@ enum verdict {
 	ANSWER_WRONG,
 	ANSWER_REFUSED, /* a named error that there may be under load */
 	ANSWER_GONE,    /* the object had gone */
+	ANSWER_MOVED,   /* pages of it were no longer where they had been put */
 };
 
 void question_random(struct question *q, enum kind kind, struct object *o);
@@ -119,7 +123,7 @@ struct client {
 };
 
 struct totals {
-	uint64_t asked[ASK_KINDS], right[ASK_KINDS], wrong, refused, gone, lost, put_out;
+	uint64_t asked[ASK_KINDS], right[ASK_KINDS], wrong, refused, gone, moved, lost, put_out;
 	uint64_t stalls, vanished, garbled, giants, not_put_out, giants_unanswered;
 	uint64_t connected, turned_away;
 };
