@@ -6,7 +6,7 @@ AC_DEFUN([SHMSTATE_CHECK_GUEST], [
 	AC_CACHE_CHECK([whether $CC makes guests for tests], [shmstate_cv_guest], [
 		saved_CFLAGS=$CFLAGS
 		saved_LIBS=$LIBS
-		CFLAGS="-m32 -march=i686 -ffreestanding -fno-pic -fno-pie -nostdlib -static -no-pie -Wl,--build-id=none"
+		CFLAGS="-m32 -march=i686 -ffreestanding -fno-pic -fno-pie -nostdlib -static -Wl,--build-id=none"
 		LIBS=
 		AC_LINK_IFELSE([AC_LANG_SOURCE([
 			#include <stdint.h>

@@ -166,6 +166,18 @@ static int try_writing(int fd)
 	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
+/*
+ * The kernel lets each process look at itself whatever credentials its threads have: of the
+ * service, which has other clients' objects open, it would always say yes.
+ */
+static bool is_own_thread(pid_t pid)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d", (int)pid);
+	return faccessat(AT_FDCWD, path, F_OK, 0) == 0 || errno != ENOENT;
+}
+
 int access_process(struct access *a, pid_t pid)
 {
 	int r;
@@ -175,7 +187,7 @@ int access_process(struct access *a, pid_t pid)
 	for (size_t i = 0; i < a->n_known; i++)
 		if (a->known[i].pid == pid)
 			return a->known[i].readable ? 0 : -EPERM;
-	r = ask_kernel(a->peer, pid);
+	r = is_own_thread(pid) ? -EPERM : ask_kernel(a->peer, pid);
 	if (r < 0 && r != -EPERM)
 		return r;
 	if (ARRAY_RESERVE(&a->known, &a->n_allocated, a->n_known) < 0)

@@ -82,6 +82,54 @@ static bool has_probe(struct examination *e)
 	return false;
 }
 
+/* May the peer be told that there is this object? Returns 0, -EPERM, or another negative errno. */
+static int may_see(struct examination *e, const struct object *o)
+{
+	_cleanup_close_ int fd = -1;
+	int r = access_object(e->access, o);
+
+	if (r != -EPERM)
+		return r;
+	fd = object_open(&e->result->discovery, o);
+	return fd < 0 ? -EPERM : access_states(e->access, o, fd);
+}
+
+/*
+ * Not even by an error are others told of objects that they may not see. Who asks by descriptor, or
+ * by a process that may be read, sees them. Returns how many are left, or a negative errno.
+ */
+static int leave_out_hidden(struct examination *e, struct object **objects, int n)
+{
+	const struct question *q = e->question;
+	int kept = 0;
+
+	if (e->access->privileged || q->have_passed || q->selector.pid > 0)
+		return n;
+	for (int i = 0; i < n; i++) {
+		int r = may_see(e, objects[i]);
+
+		if (r == 0)
+			objects[kept++] = objects[i];
+		else if (r != -EPERM)
+			return r;
+		r = stop_asked();
+		if (r < 0)
+			return r;
+	}
+	return kept;
+}
+
+/* Nothing is left; where something may be hidden that is all that is said. */
+static void fail_choice(struct examination *e)
+{
+	const struct selector *s = &e->question->selector;
+
+	if (e->access->privileged || (s->pid > 0 && !s->path))
+		result_fail(e->result, ERROR_NO_SUCH_OBJECT, NULL);
+	else
+		errors_not_permitted(e->result, ACCESS_OWNER);
+}
+
 /* The object that is meant, if there is just one. */
 static bool choose(struct examination *e)
 {
@@ -91,12 +139,14 @@ static bool choose(struct examination *e)
 
 	/* What discover_descriptor() found is all that there is. */
 	n = selector_match(&e->question->selector, &result->discovery, &objects);
+	if (n > 0)
+		n = leave_out_hidden(e, objects, n);
 	if (n == 1)
 		result->object = objects[0];
 	else if (n < 0)
 		errors_fail(result, n);
 	else if (n == 0)
-		result_fail(result, ERROR_NO_SUCH_OBJECT, NULL);
+		fail_choice(e);
 	else
 		errors_several(result, objects, n);
 	return n == 1;
@@ -214,13 +264,8 @@ static int list_one(struct examination *e, struct object *o)
 /* What the peer may not see is left out, and that something was is said. */
 static int list_visible(struct examination *e, struct object *o)
 {
-	int r = access_object(e->access, o), n;
+	int r = may_see(e, o), n;
 
-	if (r == -EPERM) {
-		_cleanup_close_ int fd = object_open(&e->result->discovery, o);
-
-		r = fd < 0 ? -EPERM : access_states(e->access, o, fd);
-	}
 	if (r == -EPERM) {
 		e->result->denied = true;
 		return 0;
@@ -262,12 +307,15 @@ static void examine_list(struct examination *e)
 		return;
 	/* Whatever is selected: its other holders count too. */
 	r = discover_for(e->worker, e->question, true, &e->result->discovery);
+	/* What is hidden from others, and whether anything is, must look the same. */
+	e->result->denied = !e->access->privileged || e->result->discovery.n_denied_processes > 0 ||
+			    e->result->discovery.n_denied_mappings > 0;
 	if (r < 0) {
-		fail_discovery(e, r);
+		if (e->access->privileged || !e->question->selector.path || r == -ENOMEM ||
+		    stop_is_error(r))
+			fail_discovery(e, r);
 		return;
 	}
-	e->result->denied = e->result->discovery.n_denied_processes > 0 ||
-			    e->result->discovery.n_denied_mappings > 0;
 	r = list_objects(e);
 	if (r < 0)
 		errors_fail(e->result, r);
@@ -331,11 +379,11 @@ static void examine_object(struct examination *e)
 		r = list_visible(e, result->object);
 	if (r >= 0 && result->n_listed == 0)
 		errors_not_permitted(result, ACCESS_OWNER);
-	else if (r >= 0 && access_strip(e->access, result->object) > 0)
+	strip_own_descriptor(result->object);
+	if (r >= 0 && access_strip(e->access, result->object) > 0)
 		result->denied = true;
 	if (r < 0)
 		errors_fail(result, r);
-	strip_own_descriptor(result->object);
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,

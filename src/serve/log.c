@@ -7,6 +7,7 @@
 #include <systemd/sd-journal.h>
 
 #include "serve/log.h"
+#include "util/stop.h"
 
 static bool to_journal;
 
@@ -36,8 +37,34 @@ void log_message(int priority, const char *format, ...)
 		fprintf(stderr, "shmstated: %s\n", text);
 }
 
+/* Clients can do what is worth a line as often as they like: no more than this in a second. */
+#define CLIENT_LINES_MAX 5
+
+static bool may_say_more(void)
+{
+	static unsigned n_said, n_left_out;
+	static uint64_t second;
+	uint64_t now = monotonic_ns() / UINT64_C(1000000000);
+
+	if (now != second) {
+		if (n_left_out > 0)
+			log_message(LOG_INFO, "%u more of these about clients were left out",
+				    n_left_out);
+		second = now;
+		n_said = n_left_out = 0;
+	}
+	if (n_said < CLIENT_LINES_MAX) {
+		n_said++;
+		return true;
+	}
+	n_left_out++;
+	return false;
+}
+
 void log_connection(const struct peer *peer, const char *what)
 {
+	if (!may_say_more())
+		return;
 	if (to_journal)
 		sd_journal_send("MESSAGE=client (pid %d, uid %u) %s", (int)peer->pid, peer->uid,
 				what, "PRIORITY=%i", LOG_INFO, "SYSLOG_IDENTIFIER=shmstated",

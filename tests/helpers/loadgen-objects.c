@@ -13,7 +13,8 @@
 /* Numbers from here on are given to objects, and none twice: what is asked about is never another.
  */
 #define FIRST_NUMBER 4096
-#define TRIES 12
+/* Nobody is served meanwhile; what does not go may be called either. */
+#define TRIES 4
 
 static struct object *newest;
 static int next_number = FIRST_NUMBER;

@@ -138,9 +138,10 @@ static void connect_all(void)
 	for (i = 0; i < n_clients; i++) {
 		clients[i].fd = -1;
 		clients[i].part = part_of(i);
-		if (client_connect(&clients[i], epoll_fd) < 0)
+		if (clients[i].part != PART_ASKER)
+			client_misbehave(&clients[i], epoll_fd);
+		else if (client_connect(&clients[i], epoll_fd) < 0)
 			die("connection %u: %s", i, strerror(errno));
-		clients[i].since = now_ns();
 	}
 }
 
@@ -168,7 +169,7 @@ static void run_load(void)
 		ask_more();
 		handle_events(5);
 	}
-	/* no more questions; garblers that were connected without having sent anything go */
+	/* no more questions */
 	for (i = 0; i < n_clients; i++)
 		if (clients[i].part == PART_STALLER || clients[i].part == PART_VANISHER)
 			client_close(&clients[i]);

@@ -185,7 +185,24 @@ def owner(service):
                 expect(service, "NotPermitted owner", "Summarize", {"path": path})
 
         as_user(ALICE, by_path)
-    as_user(ALICE, lambda: expect(service, "NoSuchObject", "Summarize", {"id": "0:1:4294967290"}))
+    # by no answer does it become known what others have
+    with memory(name="roots"), memory(name="roots"), shm_file(0, 0o600) as path, \
+            shm_file(0, 0o644) as other:
+
+        def guesses():
+            for selector in ({"id": "0:1:4294967290"}, {"name": "roots"}, {"name": "nobody's"},
+                             {"path": path, "pid": os.getpid()},
+                             {"path": path + "x", "pid": os.getpid()}):
+                expect(service, "NotPermitted owner", "Summarize", selector)
+            lists = []
+            for selector in ({"path": path}, {"path": other}, {"path": path + "x"},
+                             {"name": "roots"}, {"name": "nobody's"}):
+                with service.wire(quiet=True) as wire:
+                    lists.append(wire.call("ListObjects", {"selector": selector}))
+            check(lists[0]["parameters"]["objects"] == [] and lists.count(lists[0]) == len(lists),
+                  f"what is hidden and what is not there look the same: {lists}")
+
+        as_user(ALICE, guesses)
 
 
 def ptrace(service):
@@ -206,6 +223,10 @@ def ptrace(service):
                 check(got == expected, f"GetPagemap of {pid}: {got}, expected {expected}")
                 if pid != own and expected != "NoSuchProcess":
                     expect(service, expected, "Summarize", {"pid": pid})
+            # what it has open is other clients'; the kernel lets it look at itself
+            status = service.status()["pid"]
+            for tid in os.listdir(f"/proc/{status}/task"):
+                expect(service, "NotPermitted ptrace", "Summarize", {"pid": int(tid)}, what="itself")
 
         as_user(ALICE, asks)
 

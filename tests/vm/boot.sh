@@ -36,14 +36,45 @@ suite_ended() { # LOG
     ended=1
 }
 
-# Runs the suite: its output comes live. Returns 0 if all passed, else 1; a machine that ended
-# otherwise, or did not, shows its console.
-boot_suite() { # VERSION LOG
-    local command status
+# Seconds after which a machine that has not said a word is taken to be stuck: it takes some ten.
+silence_limit=${SHMSTATE_VM_SILENCE:-180}
+
+# Ends a machine that says nothing. QEMU without KVM, on a machine with much else to do, now and then
+# does not get through the very first instructions of a kernel: nothing of ours has run by then.
+end_if_silent() { # VERSION LOG
+    sleep "$silence_limit"
+    is_silent "$@" && pkill -f "file:/mnt/$run/console.$1 "
+}
+
+is_silent() { # VERSION LOG
+    [ ! -s "$cache/$run/console.$1" ] && [ ! -s "$2" ]
+}
+
+# Its exit status is QEMU's.
+boot_once() { # VERSION LOG
+    local command watcher status
     mapfile -t command < <(qemu_command "$1" shmstate-suite.service)
+    : >"$cache/$run/console.$1"
+    : >"$2"
+    end_if_silent "$@" >/dev/null 2>&1 &
+    watcher=$!
     TERM=dumb enter_tools timeout --foreground -k 5 "$vm_limit" "${command[@]}" -monitor none -serial stdio </dev/null 2>&1 |
         keep_log "$2"
     status=${PIPESTATUS[0]}
+    { pkill -P $watcher; kill $watcher; wait $watcher; } 2>/dev/null
+    return "$status"
+}
+
+# Runs the suite: its output comes live. Returns 0 if all passed, else 1; a machine that ended
+# otherwise, or did not, shows its console.
+boot_suite() { # VERSION LOG
+    local status try
+    for try in 1 2 3; do
+        boot_once "$1" "$2"
+        status=$?
+        is_silent "$@" && [ "$status" != 124 ] && [ "$try" != 3 ] || break
+        echo "said nothing at all (QEMU: exit status $status): booting it again"
+    done
     suite_ended "$2" && return "$ended"
     if [ "$status" = 124 ] || [ "$status" = 137 ]; then
         echo "did not end within $vm_limit s; its console:"
