@@ -23,6 +23,10 @@ def look(oracle, paths):
     return bytes(pages)
 
 
+def pages_in(states, state):
+    return [match.start() for match in re.finditer(re.escape(bytes([state])), states)]
+
+
 def blocks_used(paths):
     """Pages that the objects have, in RAM or on swap."""
     return sum(os.stat(path).st_blocks for path in paths) // (PAGE // 512)
