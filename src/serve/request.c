@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "probe/generation.h"
+#include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/examine.h"
 #include "serve/request.h"
@@ -43,8 +44,15 @@ struct request {
 	int error; /* replies could not be made */
 };
 
+static void drop_descriptor(struct question *q)
+{
+	discard(q->fd);
+	q->fd = -1;
+}
+
 static void request_free(struct request *r)
 {
+	drop_descriptor(&r->question);
 	if (r->has_answer)
 		answer_done(&r->answer);
 	question_done(&r->question);
@@ -91,8 +99,7 @@ static void run_scan(struct task *t, struct worker *w)
 	if (result)
 		hold(s->all, first, result);
 	/* Not for a moment longer than it takes: it keeps the object's memory. */
-	closep(&first->question.fd);
-	first->question.fd = -1;
+	drop_descriptor(&first->question);
 	TAILQ_FOREACH(r, &s->requests, link) {
 		r->error = -ENOMEM;
 		if (!result)
@@ -343,13 +350,13 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 	int error = request_make(all, c, q, &r);
 
 	if (error < 0) {
+		drop_descriptor(q);
 		question_done(q);
 		return error;
 	}
 	c->call = r;
 	if (join(all, r, key)) {
-		closep(&r->question.fd);
-		r->question.fd = -1;
+		drop_descriptor(&r->question);
 		return 0;
 	}
 	error = pool_count(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
