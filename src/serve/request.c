@@ -242,12 +242,20 @@ static int id_of_descriptor(int fd, struct object_id *ret)
 	return generation_of_fd(fd, &ret->generation);
 }
 
-/* Lists and views are each client's own; what a descriptor is of is part of what is asked. */
-static char *make_key(const struct question *q)
+/*
+ * Lists and views are each client's own; what a descriptor is of is part of what is asked. A look
+ * that will be refused, for how the descriptor is open, is shared with nobody.
+ */
+static char *make_key(const struct request *r)
 {
+	struct access access = {.peer = &r->peer, .privileged = r->privileged};
+	const struct question *q = &r->question;
 	char id[OBJECT_ID_MAX], *key, *whole;
 	struct object_id passed;
+	enum access_rule rule;
 
+	if (access_question(&access, q, &rule) < 0)
+		return NULL;
 	if (q->method != METHOD_SUMMARIZE && q->method != METHOD_CLASSIFY &&
 	    q->method != METHOD_LOCATE)
 		return NULL;
@@ -266,14 +274,11 @@ static char *make_key(const struct question *q)
 static bool same_rights(const struct request *a, const struct request *b)
 {
 	const struct peer *p = &a->peer, *q = &b->peer;
-	struct access access = {.peer = q, .privileged = b->privileged};
-	enum access_rule rule;
 
 	if (a->privileged || b->privileged)
 		return a->privileged && b->privileged;
 	return p->uid == q->uid && p->gid == q->gid && p->n_groups == q->n_groups &&
-	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0 &&
-	       access_question(&access, &b->question, &rule) == 0;
+	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0;
 }
 
 /* A look that has not begun, at the same, for somebody with the same rights. */
@@ -345,7 +350,7 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 
 int request_new(struct requests *all, struct connection *c, struct question *q)
 {
-	_cleanup_free_ char *key = make_key(q);
+	_cleanup_free_ char *key = NULL;
 	struct request *r;
 	int error = request_make(all, c, q, &r);
 
@@ -355,6 +360,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		return error;
 	}
 	c->call = r;
+	key = make_key(r);
 	if (join(all, r, key)) {
 		drop_descriptor(&r->question);
 		return 0;
