@@ -226,6 +226,18 @@ size_t pool_count(const struct pool *p)
 	return p->n_tasks;
 }
 
+size_t pool_count_waiting(struct pool *p, uid_t uid)
+{
+	const struct task *t;
+	size_t n = 0;
+
+	pthread_mutex_lock(&p->lock);
+	TAILQ_FOREACH(t, &p->waiting, link)
+		n += t->uid == uid;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
 unsigned pool_workers(const struct pool *p)
 {
 	return p->n_workers;

@@ -58,6 +58,8 @@ void pool_unlock(struct pool *p);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);
+/* Of these, those of one user that have not begun. */
+size_t pool_count_waiting(struct pool *p, uid_t uid);
 unsigned pool_workers(const struct pool *p);
 /* A prober to ask what there is: only before the first task is submitted. */
 struct prober *pool_prober(struct pool *p);

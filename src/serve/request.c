@@ -348,6 +348,20 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 	return 0;
 }
 
+/*
+ * Others than those whom the service is there for leave a quarter of the room to these, and each of
+ * them takes half of it at most: nobody can keep all the rest out.
+ */
+static bool is_full(const struct requests *all, const struct request *r)
+{
+	size_t room = all->queued_scans, n = pool_count(all->pool);
+
+	if (r->privileged)
+		return n >= room;
+	return n >= room - room / 4 ||
+	       pool_count_waiting(all->pool, r->peer.uid) >= room - room / 2;
+}
+
 int request_new(struct requests *all, struct connection *c, struct question *q)
 {
 	_cleanup_free_ char *key = NULL;
@@ -365,7 +379,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		drop_descriptor(&r->question);
 		return 0;
 	}
-	error = pool_count(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
+	error = is_full(all, r) ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);
