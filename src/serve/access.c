@@ -135,12 +135,22 @@ static int try_as_peer(const struct peer *peer, int (*try)(int fd), int fd)
 	return r == -EACCES ? -EPERM : r;
 }
 
-/* To open a process's maps takes PTRACE_MODE_READ, and nothing else. */
+/*
+ * To open a process's maps takes PTRACE_MODE_READ, and nothing else. Of one that has exited some
+ * kernels let everybody open them, and there is nothing in them.
+ */
 static int try_maps(int dir)
 {
 	_cleanup_close_ int fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+	char c;
 
-	return fd < 0 ? -errno : 0;
+	if (fd < 0)
+		return -errno;
+	n = read(fd, &c, 1);
+	if (n < 0)
+		return -errno;
+	return n == 0 ? -ESRCH : 0;
 }
 
 static int ask_kernel(const struct peer *peer, pid_t pid)
@@ -194,6 +204,11 @@ int access_process(struct access *a, pid_t pid)
 		return -ENOMEM;
 	a->known[a->n_known++] = (struct access_known){pid, r == 0};
 	return r;
+}
+
+int access_process_again(struct access *a, pid_t pid)
+{
+	return a->privileged ? 0 : ask_kernel(a->peer, pid);
 }
 
 /* Through any process that the peer may read. */

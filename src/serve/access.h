@@ -57,6 +57,12 @@ int access_question(const struct access *a, const struct question *q, enum acces
 int access_process(struct access *a, pid_t pid);
 
 /*
+ * The same, anew, once something was found in it: it may have begun another program meanwhile, one
+ * that is set-user-ID, or its number may be another's.
+ */
+int access_process_again(struct access *a, pid_t pid);
+
+/*
  * May the peer be told that there is this object? If it may read a process that holds or maps it.
  * Returns 0, -EPERM, or another negative errno.
  */

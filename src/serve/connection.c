@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "serve/connection.h"
+#include "serve/discard.h"
 #include "serve/errors.h"
 #include "util/util.h"
 
@@ -12,7 +13,7 @@
 static void close_fds(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
+		discard(fds[i]);
 }
 
 static void drop_reply(struct connection *c)
@@ -34,7 +35,9 @@ struct connection *connection_free(struct connection *c)
 	close_fds(c->fds, c->n_fds);
 	frame_done(&c->frame);
 	peer_done(&c->peer);
-	closep(&c->fd);
+	/* What it had not read, descriptors too, goes with the socket; the client need not wait. */
+	shutdown(c->fd, SHUT_RDWR);
+	discard(c->fd);
 	free(c);
 	return NULL;
 }
@@ -147,8 +150,8 @@ bool connection_send(struct connection *c, struct reply_list *replies)
 {
 	struct reply *r;
 
-	STAILQ_FOREACH(r, replies, link)
-	c->n_queued += r->length;
+	STAILQ_FOREACH (r, replies, link)
+		c->n_queued += r->length;
 	STAILQ_CONCAT(&c->replies, replies);
 	return write_replies(c);
 }
@@ -206,7 +209,7 @@ static void take_fds(struct connection *c, struct msghdr *m)
 			if (c->n_fds < CONNECTION_FDS_MAX)
 				c->fds[c->n_fds++] = fd;
 			else
-				close(fd);
+				discard(fd);
 		}
 	}
 }

@@ -5,6 +5,7 @@
 
 #include "json/encode.h"
 #include "serve/description.h"
+#include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
@@ -232,5 +233,5 @@ void dispatch_message(struct connection *c, const char *text, size_t length, int
 {
 	dispatch(c, text, length, fds, n_fds);
 	for (size_t i = 0; i < n_fds; i++)
-		closep(&fds[i]);
+		discard(fds[i]);
 }

@@ -16,6 +16,9 @@
 #define RUNS_MAX (UINT64_C(1) << 20)
 #define WORDS_MAX (UINT64_C(1) << 24)
 
+/* All that can be addressed. */
+#define ADDRESS_PAGES(v) (UINT64_MAX / (v)->page_size + 1)
+
 /* Objects of which the peer may not be told are shown as barred. */
 static int bar(struct examination *e, struct object *o)
 {
@@ -154,6 +157,10 @@ static int fill_words(struct examination *e)
 
 	if (count_words(e) > WORDS_MAX)
 		return -EFBIG;
+	/* Behind it places in the file would begin anew. */
+	if (has_end(e->question) &&
+	    e->question->range.first > ADDRESS_PAGES(&result->view) - e->question->range.count)
+		return -ERANGE;
 	result->words_fd = memfd_create("shmstate-pagemap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (result->words_fd < 0)
 		return -errno;
@@ -182,6 +189,8 @@ void examine_view(struct examination *e)
 	result->view.pagemap_fd = -1;
 	if (r == -ESRCH || r == -ENOENT)
 		errors_no_process(result, e->question->selector.pid);
+	else if (r == -ERANGE)
+		errors_out_of_range(result, ADDRESS_PAGES(&result->view));
 	else if (r == -EFBIG)
 		errors_too_large(result, e->question->encoding == ENCODING_FILE_DESCRIPTOR
 						 ? WORDS_MAX

@@ -43,10 +43,10 @@ static void fail_discovery(struct examination *e, int error)
 }
 
 /* Before others are told anything of a process, the kernel is asked. */
-static bool may_ask_process(struct examination *e)
+static bool may_ask_process(struct examination *e, int (*ask)(struct access *a, pid_t pid))
 {
 	pid_t pid = e->question->selector.pid;
-	int r = pid > 0 ? access_process(e->access, pid) : 0;
+	int r = pid > 0 ? ask(e->access, pid) : 0;
 
 	if (r == -EPERM)
 		errors_not_permitted(e->result, ACCESS_PTRACE);
@@ -65,7 +65,7 @@ static bool may_ask(struct examination *e)
 		errors_not_permitted(e->result, rule);
 		return false;
 	}
-	return may_ask_process(e);
+	return may_ask_process(e, access_process);
 }
 
 /* The walk was asked for by name, and is not to be had. */
@@ -423,4 +423,5 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 	case METHOD_MAX:
 		break; /* answered in the loop */
 	}
+	may_ask_process(&e, access_process_again);
 }

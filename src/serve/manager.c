@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "serve/discard.h"
 #include "serve/log.h"
 #include "serve/manager.h"
 #include "serve/server.h"
@@ -285,6 +286,8 @@ static int start_server(struct manager *m)
 	struct server_setup setup = {.event = m->event, .config = &m->config, .caps = &m->caps};
 	int r = kcaps_probe(&m->caps);
 
+	if (r >= 0)
+		r = discard_start();
 	if (r >= 0)
 		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
 	if (r < 0) {

@@ -11,9 +11,8 @@ struct pool {
 	int event_fd; /* something is in done */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct task_list waiting; /* these five under the lock */
+	struct task_list waiting; /* these four under the lock */
 	struct task_list done;
-	size_t n_waiting;
 	uid_t last_uid; /* whose task was begun last */
 	bool stopping;
 	size_t n_tasks; /* in the loop only */
@@ -26,9 +25,9 @@ static struct task *choose(struct pool *p)
 {
 	struct task *t;
 
-	TAILQ_FOREACH(t, &p->waiting, link)
-	if (t->uid != p->last_uid)
-		return t;
+	TAILQ_FOREACH (t, &p->waiting, link)
+		if (t->uid != p->last_uid)
+			return t;
 	return TAILQ_FIRST(&p->waiting);
 }
 
@@ -42,7 +41,6 @@ static struct task *take(struct pool *p, struct worker *w)
 	if (!p->stopping) {
 		t = choose(p);
 		TAILQ_REMOVE(&p->waiting, t, link);
-		p->n_waiting--;
 		t->started = true;
 		w->task = t;
 		p->last_uid = t->uid;
@@ -205,7 +203,6 @@ void pool_submit(struct pool *p, struct task *t)
 	pthread_mutex_lock(&p->lock);
 	t->started = false;
 	TAILQ_INSERT_TAIL(&p->waiting, t, link);
-	p->n_waiting++;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -229,13 +226,18 @@ size_t pool_count(const struct pool *p)
 	return p->n_tasks;
 }
 
-size_t pool_count_waiting(struct pool *p)
+size_t pool_count_waiting(struct pool *p, uid_t uid, size_t *ret_of_user)
 {
-	size_t n;
+	const struct task *t;
+	size_t n = 0, of_user = 0;
 
 	pthread_mutex_lock(&p->lock);
-	n = p->n_waiting;
+	TAILQ_FOREACH (t, &p->waiting, link) {
+		n++;
+		of_user += t->uid == uid;
+	}
 	pthread_mutex_unlock(&p->lock);
+	*ret_of_user = of_user;
 	return n;
 }
 

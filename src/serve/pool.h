@@ -58,8 +58,8 @@ void pool_unlock(struct pool *p);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);
-/* Of these, how many no worker has begun yet. */
-size_t pool_count_waiting(struct pool *p);
+/* Of these, how many no worker has begun yet; and how many of those are one user's. */
+size_t pool_count_waiting(struct pool *p, uid_t uid, size_t *ret_of_user);
 unsigned pool_workers(const struct pool *p);
 /* A prober to ask what there is: only before the first task is submitted. */
 struct prober *pool_prober(struct pool *p);

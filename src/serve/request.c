@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "probe/generation.h"
+#include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/examine.h"
 #include "serve/request.h"
@@ -43,8 +44,15 @@ struct request {
 	int error; /* replies could not be made */
 };
 
+static void drop_descriptor(struct question *q)
+{
+	discard(q->fd);
+	q->fd = -1;
+}
+
 static void request_free(struct request *r)
 {
+	drop_descriptor(&r->question);
 	if (r->has_answer)
 		answer_done(&r->answer);
 	question_done(&r->question);
@@ -91,10 +99,8 @@ static void run_scan(struct task *t, struct worker *w)
 	if (result)
 		hold(s->all, first, result);
 	/* Not for a moment longer than it takes: it keeps the object's memory. */
-	closep(&first->question.fd);
-	first->question.fd = -1;
-	TAILQ_FOREACH(r, &s->requests, link)
-	{
+	drop_descriptor(&first->question);
+	TAILQ_FOREACH (r, &s->requests, link) {
 		r->error = -ENOMEM;
 		if (!result)
 			continue;
@@ -215,9 +221,9 @@ void request_abandon(struct request *r)
 			request_free(r);
 		return;
 	}
-	TAILQ_FOREACH(other, &r->scan->requests, link)
-	if (other->connection)
-		return;
+	TAILQ_FOREACH (other, &r->scan->requests, link)
+		if (other->connection)
+			return;
 	atomic_store(&r->scan->task.stop.cancelled, true);
 }
 
@@ -236,12 +242,20 @@ static int id_of_descriptor(int fd, struct object_id *ret)
 	return generation_of_fd(fd, &ret->generation);
 }
 
-/* Lists and views are each client's own; what a descriptor is of is part of what is asked. */
-static char *make_key(const struct question *q)
+/*
+ * Lists and views are each client's own; what a descriptor is of is part of what is asked. A look
+ * that will be refused, for how the descriptor is open, is shared with nobody.
+ */
+static char *make_key(const struct request *r)
 {
+	struct access access = {.peer = &r->peer, .privileged = r->privileged};
+	const struct question *q = &r->question;
 	char id[OBJECT_ID_MAX], *key, *whole;
 	struct object_id passed;
+	enum access_rule rule;
 
+	if (access_question(&access, q, &rule) < 0)
+		return NULL;
 	if (q->method != METHOD_SUMMARIZE && q->method != METHOD_CLASSIFY &&
 	    q->method != METHOD_LOCATE)
 		return NULL;
@@ -260,14 +274,11 @@ static char *make_key(const struct question *q)
 static bool same_rights(const struct request *a, const struct request *b)
 {
 	const struct peer *p = &a->peer, *q = &b->peer;
-	struct access access = {.peer = q, .privileged = b->privileged};
-	enum access_rule rule;
 
 	if (a->privileged || b->privileged)
 		return a->privileged && b->privileged;
 	return p->uid == q->uid && p->gid == q->gid && p->n_groups == q->n_groups &&
-	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0 &&
-	       access_question(&access, &b->question, &rule) == 0;
+	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0;
 }
 
 /* A look that has not begun, at the same, for somebody with the same rights. */
@@ -275,9 +286,9 @@ static bool join(struct requests *all, struct request *r, const char *key)
 {
 	struct scan *s;
 
-	TAILQ_FOREACH(s, &all->waiting, link)
-	if (key && strcmp(s->key, key) == 0 && same_rights(TAILQ_FIRST(&s->requests), r))
-		break;
+	TAILQ_FOREACH (s, &all->waiting, link)
+		if (key && strcmp(s->key, key) == 0 && same_rights(TAILQ_FIRST(&s->requests), r))
+			break;
 	if (!key || !s || atomic_load(&s->task.stop.cancelled) ||
 	    !pool_lock_waiting(all->pool, &s->task))
 		return false;
@@ -337,23 +348,38 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 	return 0;
 }
 
+/*
+ * Others than those whom the service is there for leave a quarter of the room to these, and each of
+ * them takes half of it at most: nobody can keep all the rest out.
+ */
+static bool is_full(const struct requests *all, const struct request *r)
+{
+	size_t room = all->queued_scans, of_user;
+	size_t n = pool_count_waiting(all->pool, r->peer.uid, &of_user);
+
+	if (r->privileged)
+		return n >= room;
+	return n >= room - room / 4 || of_user >= room - room / 2;
+}
+
 int request_new(struct requests *all, struct connection *c, struct question *q)
 {
-	_cleanup_free_ char *key = make_key(q);
+	_cleanup_free_ char *key = NULL;
 	struct request *r;
 	int error = request_make(all, c, q, &r);
 
 	if (error < 0) {
+		drop_descriptor(q);
 		question_done(q);
 		return error;
 	}
 	c->call = r;
+	key = make_key(r);
 	if (join(all, r, key)) {
-		closep(&r->question.fd);
-		r->question.fd = -1;
+		drop_descriptor(&r->question);
 		return 0;
 	}
-	error = pool_count_waiting(all->pool) >= all->queued_scans ? -EBUSY : begin(all, r, key);
+	error = is_full(all, r) ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);

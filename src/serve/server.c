@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <sys/socket.h>
 
+#include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/log.h"
 #include "serve/message.h"
@@ -51,8 +52,8 @@ static size_t count_of(const struct server *s, uid_t uid)
 	const struct member *m;
 	size_t n = 0;
 
-	TAILQ_FOREACH(m, &s->members, link)
-	n += m->uid == uid;
+	TAILQ_FOREACH (m, &s->members, link)
+		n += m->uid == uid;
 	return n;
 }
 
@@ -66,7 +67,7 @@ static void turn_away(struct server *s, int fd, const char *error, struct json_o
 	if (text && send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		errno = 0;
 	free(text);
-	close(fd);
+	discard(fd);
 }
 
 /* Takes fd and peer over. */
@@ -99,7 +100,7 @@ static void welcome(struct server *s, int fd)
 	int r = peer_read(fd, &peer);
 
 	if (r < 0) {
-		close(fd);
+		discard(fd);
 		return;
 	}
 	if (s->n_members >= s->config.connections) {

@@ -229,7 +229,10 @@ int view_walk(const struct process_view *v, const struct view_mapping *m, struct
 		unsigned char states[CHUNK_PAGES];
 		size_t n = MIN(end - page, CHUNK_PAGES);
 
-		r = chunk_states(v, m, page, n, states);
+		/* One mapping can be as large as the address space. */
+		r = stop_asked();
+		if (r >= 0)
+			r = chunk_states(v, m, page, n, states);
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < n && r >= 0; i++) {

@@ -5,10 +5,13 @@ Group "descriptors": those that a client passes along with a call.
 
 import contextlib
 import os
+import socket
+import struct
 import time
 import traceback
 
-from varlink_wire import (PASSED, Closed, check, error_of, heading, memory, message, ours, report)
+from varlink_wire import (PASSED, PATIENCE, Closed, check, error_of, heading, memory, message, ours,
+                          report)
 
 NOBODY = 65534
 MANY = 253  # as the kernel takes at once
@@ -160,10 +163,44 @@ def without_privilege(service):
         os.close(reading)
 
 
+@contextlib.contextmanager
+def lingering():
+    """A socket that takes as long to close as its other end likes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+        with one, other:
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    one.send(bytes(1 << 16))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3 * PATIENCE))
+            yield one
+
+
+def slow_to_close(service):
+    heading("descriptors that take long to close")
+    for parameters in (None, ABOUT):
+        with lingering() as one, service.wire() as wire, service.wire() as unread:
+            for w, text in ((wire, message("Summarize", parameters)), (unread, b"{}")):
+                w.raw(text[:-1], [one.fileno()])
+            # now nobody else has it
+            one.close()
+            wire.raw(b"\0")
+            check("error" in wire.receive(), "no shared memory")
+            unread.close()
+            service.lives("a descriptor that takes long to close")
+            with service.wire() as other, memory() as descriptor:
+                for _ in range(4):
+                    reply = other.call("Summarize", ABOUT, [descriptor])
+                    check(summarized(reply) == 5, f"others are answered: {reply}")
+
+
 def run(service):
     before = service.descriptors()
     passing(service)
     refused(service)
     too_many(service)
+    slow_to_close(service)
     without_privilege(service)
     give_back(service, before)

@@ -114,6 +114,11 @@ def out_of_bounds(service):
                                            "range": {"first": first, "count": count}})
                 check(error_of(reply) == "OutOfRange" and reply["parameters"] == {"pages": 8},
                       f"{method} of {first}+{count}: {reply}")
+        # a word's place in the file would not fit into 64 bits, and come out as another
+        for first in (1 << 52, 1 << 60, 1 << 61, (1 << 63) - 1):
+            reply = wire.call("GetPagemap", {"pid": PID, "encoding": "file_descriptor",
+                                             "range": {"first": first, "count": 4}})
+            check(error_of(reply) == "OutOfRange", f"GetPagemap of {first}+4: {reply}")
 
 
 def named_errors(service):
