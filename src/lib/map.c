@@ -97,7 +97,8 @@ static int map_memory(int fd, struct shmstate_map *map)
 		return r;
 	if (h.size > SIZE_MAX)
 		return -EFBIG;
-	map->memory = mmap(NULL, (size_t)h.size, PROT_READ, MAP_SHARED, fd, 0);
+	/* Before Linux 6.7 what is sealed against writing cannot be mapped as shared. */
+	map->memory = mmap(NULL, (size_t)h.size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map->memory == MAP_FAILED)
 		return -errno;
 	map->header = h;

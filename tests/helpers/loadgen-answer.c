@@ -278,7 +278,7 @@ static bool descriptor_fits(struct question *q, int64_t index, int *fds, size_t 
 	fd = fds[0];
 	memmove(fds, fds + 1, --*n_fds * sizeof(*fds));
 	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(struct shmstate_map_header)) {
-		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (map != MAP_FAILED) {
 			good = map_fits(q, map, (size_t)st.st_size);
 			munmap(map, (size_t)st.st_size);

@@ -208,7 +208,7 @@ def classify(wire, asked):
     reply = wire.call("Classify", asked | {"encoding": "file_descriptor"})["parameters"]
     check(reply["fileDescriptor"] == 0 and len(wire.descriptors) == 1, "no descriptor came")
     received = wire.descriptors.pop()
-    with mmap.mmap(received, 0, prot=mmap.PROT_READ) as mapping:
+    with mmap.mmap(received, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapping:
         head = struct.unpack_from("=QIIQQQQQQ8Q4Q", mapping)
         check(head[0].to_bytes(8, "little") == b"shmtemap" and head[1] == 1 and
               head[3] == len(mapping) and head[4:8] == (PAGE, 8 * PAGE, 0, 8), f"the header: {head}")

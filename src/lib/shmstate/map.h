@@ -8,10 +8,10 @@
  * next to nothing where they do not.
  *
  * The descriptor is a memfd with all seals but F_SEAL_EXEC set (its content and its size will not
- * change), to be mapped from its start on, or read: struct shmstate_map_header, segments and
- * blocks, each at the offset that the header tells. Numbers are in the byte order of the machine.
- * Readers must ask for version 1, and take sizes and offsets from the header: fields may be added
- * behind those that are here.
+ * change), to be read, or mapped from its start on, with MAP_PRIVATE (MAP_SHARED takes Linux 6.7):
+ * struct shmstate_map_header, segments and blocks, each at the offset that the header tells. Numbers
+ * are in the byte order of the machine. Readers must ask for version 1, and take sizes and offsets
+ * from the header: fields may be added behind those that are here.
  *
  * Pages are counted from the start of the object. 64 of them are a block: page P is bit P % 64 of
  * the words of block P / 64. A segment is a run of blocks, either all in one state or with words of
