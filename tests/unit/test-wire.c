@@ -226,7 +226,7 @@ static size_t size_of(int fd)
 
 static void send_with(struct line *l, const char *message, size_t first, size_t n)
 {
-	int fds[WIRE_FDS];
+	int fds[WIRE_FDS] = {0};
 
 	for (size_t i = 0; i < n; i++)
 		fds[i] = make_file(first + i);
