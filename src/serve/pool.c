@@ -11,39 +11,52 @@ struct pool {
 	int event_fd; /* something is in done */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct task_list waiting; /* these four under the lock */
+	struct task_list waiting; /* these five under the lock */
 	struct task_list done;
-	uid_t last_uid; /* whose task was begun last */
+	unsigned n_others; /* tasks under way that are not privileged */
+	uid_t last_uid;    /* whose task was begun last */
 	bool stopping;
 	size_t n_tasks; /* in the loop only */
 	struct worker *workers;
 	unsigned n_workers;
 };
 
-/* The next of another user than the last, if there is one: who asks much waits for himself. */
+/*
+ * The next of another user than the last, if there is one: who asks much waits for himself. One
+ * worker is kept for the privileged, or others could have all of them busy for as long as looks may
+ * take. NULL: none can begin now.
+ */
 static struct task *choose(struct pool *p)
 {
-	struct task *t;
+	bool only_privileged = p->n_workers > 1 && p->n_others >= p->n_workers - 1;
+	struct task *t, *of_last = NULL;
 
-	TAILQ_FOREACH (t, &p->waiting, link)
+	TAILQ_FOREACH (t, &p->waiting, link) {
+		if (only_privileged && !t->privileged)
+			continue;
 		if (t->uid != p->last_uid)
 			return t;
-	return TAILQ_FIRST(&p->waiting);
+		if (!of_last)
+			of_last = t;
+	}
+	return of_last;
 }
 
 static struct task *take(struct pool *p, struct worker *w)
 {
-	struct task *t = NULL;
+	struct task *t;
 
 	pthread_mutex_lock(&p->lock);
-	while (!p->stopping && TAILQ_EMPTY(&p->waiting))
+	while (!(t = choose(p)) && !p->stopping)
 		pthread_cond_wait(&p->wake, &p->lock);
-	if (!p->stopping) {
-		t = choose(p);
+	if (p->stopping)
+		t = NULL;
+	if (t) {
 		TAILQ_REMOVE(&p->waiting, t, link);
 		t->started = true;
 		w->task = t;
 		p->last_uid = t->uid;
+		p->n_others += !t->privileged;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return t;
@@ -53,7 +66,10 @@ static void hand_back(struct pool *p, struct worker *w, struct task *t)
 {
 	pthread_mutex_lock(&p->lock);
 	w->task = NULL;
+	p->n_others -= !t->privileged;
 	TAILQ_INSERT_TAIL(&p->done, t, link);
+	/* Others may begin now. */
+	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	/* It cannot be full: the loop reads it to zero. */
 	eventfd_write(p->event_fd, 1);
@@ -214,6 +230,16 @@ bool pool_lock_waiting(struct pool *p, const struct task *t)
 		return true;
 	pthread_mutex_unlock(&p->lock);
 	return false;
+}
+
+bool pool_withdraw(struct pool *p, struct task *t)
+{
+	if (!pool_lock_waiting(p, t))
+		return false;
+	TAILQ_REMOVE(&p->waiting, t, link);
+	pool_unlock(p);
+	p->n_tasks--;
+	return true;
 }
 
 void pool_unlock(struct pool *p)

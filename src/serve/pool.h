@@ -29,6 +29,7 @@ struct worker {
 struct task {
 	TAILQ_ENTRY(task) link;
 	uid_t uid; /* on whose behalf */
+	bool privileged;
 	struct stop stop;
 	bool started;                                  /* under the pool's lock */
 	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
@@ -55,6 +56,8 @@ void pool_submit(struct pool *p, struct task *t);
 /* What is done between the two happens before the task begins, if it has not. */
 bool pool_lock_waiting(struct pool *p, const struct task *t); /* false: it has, and no lock */
 void pool_unlock(struct pool *p);
+/* The caller has it back. False: it has begun, and will be done. */
+bool pool_withdraw(struct pool *p, struct task *t);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);

@@ -162,14 +162,19 @@ static void more_done(struct task *t)
 	deliver(r);
 }
 
+static void unlist(struct scan *s)
+{
+	if (s->listed)
+		TAILQ_REMOVE(&s->all->waiting, s, link);
+	s->listed = false;
+}
+
 static void scan_done(struct task *t)
 {
 	struct scan *s = (struct scan *)t;
 	struct request *r;
 
-	if (s->listed)
-		TAILQ_REMOVE(&s->all->waiting, s, link);
-	s->all->n_cancelled += atomic_load(&s->task.stop.cancelled);
+	unlist(s);
 	while ((r = TAILQ_FIRST(&s->requests))) {
 		TAILQ_REMOVE(&s->requests, r, link);
 		r->scan = NULL;
@@ -224,7 +229,12 @@ void request_abandon(struct request *r)
 	TAILQ_FOREACH (other, &r->scan->requests, link)
 		if (other->connection)
 			return;
+	r->all->n_cancelled++;
 	atomic_store(&r->scan->task.stop.cancelled, true);
+	if (pool_withdraw(r->all->pool, &r->scan->task)) {
+		unlist(r->scan);
+		drop_scan(&r->scan->task);
+	}
 }
 
 /* Without asking the server of a file system, which may be dead. */
@@ -306,7 +316,11 @@ static int begin(struct requests *all, struct request *r, char *key)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct scan){
-		.task = {.uid = r->peer.uid, .run = run_scan, .done = scan_done, .drop = drop_scan},
+		.task = {.uid = r->peer.uid,
+			 .privileged = r->privileged,
+			 .run = run_scan,
+			 .done = scan_done,
+			 .drop = drop_scan},
 		.all = all,
 		.key = key,
 	};
@@ -343,6 +357,7 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 		free(r);
 		return -ENOMEM;
 	}
+	r->task.privileged = r->privileged;
 	r->question = *q;
 	*ret = r;
 	return 0;
