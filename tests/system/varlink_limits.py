@@ -4,6 +4,8 @@ Group "limits": what a service with small limits does when each is passed.
 """
 
 import contextlib
+import ctypes
+import mmap
 import os
 import time
 
@@ -213,6 +215,54 @@ def busy(service, limits):
         check(counters(service)["cancelledScans"] > before["cancelledScans"], "none was ever cancelled")
 
 
+LONG_LOOKS = """[Service]
+Workers=2
+ScanSeconds=20
+"""
+
+
+def hold_up(service, ready, go):
+    """As another user: looks that take as long as they may, at a mapping of 64 TiB."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    descriptor = os.memfd_create("long", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, 1 << 46)
+    libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: lost when the user changed
+    check(libc.mmap(None, 1 << 46, 0, mmap.MAP_SHARED, descriptor, 0) not in (None, 2**64 - 1), "64 TiB")
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            wire = stack.enter_context(service.wire(quiet=True))
+            wire.send("GetPagemap", {"pid": os.getpid()})
+        os.write(ready, b"x")
+        os.read(go, 1)
+
+
+def kept_worker():
+    heading("a worker is kept for root")
+    if os.geteuid() != 0:
+        report.not_tried("a worker that is kept for root: not root")
+        return
+    ready, go = os.pipe(), os.pipe()
+    with Service(LONG_LOOKS) as service, memory() as descriptor:
+        child = os.fork()
+        if child == 0:
+            varlink_descriptors.as_nobody(service, lambda: hold_up(service, ready[1], go[0]))
+            os._exit(report.failures > 0)
+        os.read(ready[0], 1)
+        while service.status()["scans"] < 4:
+            time.sleep(0.05)
+        for _ in range(10):
+            with service.wire(quiet=True) as wire:
+                reply = wire.call("Summarize", {"selector": ours(descriptor)})
+                check("error" not in reply, f"root: {reply}")
+        check(service.status()["scans"] == 4, "root was answered while the others wait")
+        os.write(go[1], b"x")
+        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "who held them up")
+    for end in (*ready, *go):
+        os.close(end)
+
+
 def counters(service):
     with answered(service) as wire:
         return wire.call("GetStatus")["parameters"]["counters"]
@@ -232,3 +282,4 @@ def run(service):
         cut(small, limits["messageBytes"])
         slowness(small, limits)
         busy(small, limits)
+    kept_worker()
