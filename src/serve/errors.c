@@ -57,6 +57,11 @@ void errors_too_large(struct result *r, uint64_t limit)
 	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));
 }
 
+void errors_too_busy(struct result *r, uint64_t limit)
+{
+	result_fail(r, ERROR_TOO_BUSY, error_with_number("limit", limit));
+}
+
 void errors_no_probe(struct result *r, enum probe_choice choice, int error)
 {
 	struct json_object *j = error_with_text("probe", probe_choice_to_string(choice));

@@ -38,6 +38,7 @@ void errors_no_process(struct result *r, pid_t pid);
 void errors_several(struct result *r, struct object *const *objects, int n);
 void errors_out_of_range(struct result *r, uint64_t pages);
 void errors_too_large(struct result *r, uint64_t limit);
+void errors_too_busy(struct result *r, uint64_t limit);
 void errors_no_probe(struct result *r, enum probe_choice choice, int error);
 /* An object that could not be opened or looked at. */
 void errors_object(struct result *r, const struct object *o, int error);

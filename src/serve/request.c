@@ -68,15 +68,19 @@ static void make_replies(struct request *r)
 }
 
 /*
- * Results are kept until all of them has been read, and clients may take their time. Those of other
- * users never take so much that there is nothing left for whom the service is there.
+ * Results are kept until all of them has been read, and clients may take their time. Other users
+ * never take so much that there is nothing left for each other, or for whom the service is there.
  */
 static void hold(struct requests *all, const struct request *r, struct result *result)
 {
-	size_t limit = r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 4;
+	size_t total, of_user;
 
-	if (result_hold(result, &all->held_bytes) > limit)
-		result_fail(result, ERROR_TOO_BUSY, error_with_number("limit", all->queued_scans));
+	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0)
+		errors_fail(result, -ENOMEM);
+	else if (total > (r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 2))
+		errors_too_busy(result, HELD_BYTES_MAX);
+	else if (!r->privileged && of_user > HELD_BYTES_MAX / 8)
+		errors_too_busy(result, HELD_BYTES_MAX / 8);
 }
 
 static void run_scan(struct task *t, struct worker *w)

@@ -19,7 +19,7 @@ struct requests {
 	unsigned queued_scans;
 	unsigned scan_seconds;
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
-	atomic_size_t held_bytes;   /* memory of results */
+	struct ledger held;         /* memory of results, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;
 	/* A call has been answered in full, by an error or not. */
 	void (*answered)(struct connection *c, bool error);

@@ -38,7 +38,7 @@ struct result *result_unref(struct result *r)
 	discovery_done(&r->discovery);
 	closep(&r->words_fd);
 	if (r->held)
-		atomic_fetch_sub(r->held, r->n_held);
+		ledger_give(r->held, r->held_by, r->n_held);
 	free(r);
 	return NULL;
 }
@@ -60,11 +60,18 @@ static size_t count_bytes(const struct result *r)
 	return n;
 }
 
-size_t result_hold(struct result *r, atomic_size_t *held)
+int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_total,
+		size_t *ret_of_user)
 {
-	r->n_held = count_bytes(r);
+	size_t bytes = count_bytes(r);
+	int error = ledger_take(held, uid, bytes, ret_total, ret_of_user);
+
+	if (error < 0)
+		return error;
 	r->held = held;
-	return atomic_fetch_add(held, r->n_held) + r->n_held;
+	r->held_by = uid;
+	r->n_held = bytes;
+	return 0;
 }
 
 void result_fail(struct result *r, const char *error, struct json_object *parameters)

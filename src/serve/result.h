@@ -9,6 +9,7 @@
 #include "discover/discover.h"
 #include "model/slot_map.h"
 #include "model/snapshot.h"
+#include "serve/ledger.h"
 #include "view/process_view.h"
 
 /* An object among others, and what its pages are. */
@@ -30,7 +31,8 @@ struct view_run {
 /* Owns all of it, and is shared: what is in it does not change once it has been found. */
 struct result {
 	atomic_uint n_references;
-	atomic_size_t *held; /* where its memory is counted; NULL: nowhere */
+	struct ledger *held; /* where its memory is counted; NULL: nowhere */
+	uid_t held_by;
 	size_t n_held;
 	const char *error; /* name of a varlink error; NULL: none */
 	struct json_object *error_parameters;
@@ -53,8 +55,12 @@ struct result *result_new(void); /* NULL: out of memory */
 struct result *result_ref(struct result *r);
 struct result *result_unref(struct result *r); /* NULL is fine; returns NULL */
 
-/* Counts its memory there for as long as it lives. Returns the sum. */
-size_t result_hold(struct result *r, atomic_size_t *held);
+/*
+ * Counts its memory there, as that user's, for as long as it lives. Returns 0, with what is held
+ * then in all and by this user, or -ENOMEM.
+ */
+int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_total,
+		size_t *ret_of_user);
 
 /* Instead of anything else. Takes parameters over. error: static. */
 void result_fail(struct result *r, const char *error, struct json_object *parameters);

@@ -222,6 +222,7 @@ int server_new(const struct server_setup *setup, struct server **ret)
 	s->requests.answered = dispatch_answered;
 	s->started = monotonic_ns();
 	TAILQ_INIT(&s->requests.waiting);
+	ledger_init(&s->requests.held);
 	TAILQ_INIT(&s->members);
 	server_configure(s, setup->config);
 	*ret = s;
@@ -249,6 +250,7 @@ struct server *server_free(struct server *s)
 		close_member(s, m);
 		connection_free(c);
 	}
+	ledger_done(&s->requests.held);
 	sd_event_unref(s->event);
 	free(s);
 	return NULL;

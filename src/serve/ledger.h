@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who takes how much of something, in all threads. */
+
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Owns users. */
+struct ledger {
+	pthread_mutex_t lock;
+	size_t total;
+	struct ledger_user {
+		uid_t uid;
+		size_t amount;
+	} * users; /* that take anything */
+	size_t n_users, n_allocated;
+};
+
+void ledger_init(struct ledger *l);
+void ledger_done(struct ledger *l);
+
+/*
+ * Takes more. *ret_total and *ret_of_user are then what all take and what this user does. Returns 0
+ * or -ENOMEM, and then nothing was taken.
+ */
+int ledger_take(struct ledger *l, uid_t uid, size_t amount, size_t *ret_total, size_t *ret_of_user);
+/* Gives back what was taken. */
+void ledger_give(struct ledger *l, uid_t uid, size_t amount);
