@@ -59,9 +59,11 @@ static uint64_t swap_used(const struct factory *f)
 static void damage(struct factory *f)
 {
 	char path[128], backing[256], *end;
+	uint64_t used = swap_used(f);
 
-	if (swap_used(f) != f->pages)
-		die("%s holds more than the object's pages", f->swap_name);
+	if (used != f->pages)
+		cannot("%s holds more than the object's pages: %llu, not %llu", f->swap_name,
+		       (unsigned long long)used, (unsigned long long)f->pages);
 	snprintf(path, sizeof(path), "/sys/block/%.16s/loop/backing_file", f->swap_name + 5);
 	if (!read_text(path, backing, sizeof(backing)))
 		cannot("%s: %s", path, strerror(errno));

@@ -43,11 +43,10 @@ silence_limit=${SHMSTATE_VM_SILENCE:-180}
 # does not get through the very first instructions of a kernel: nothing of ours has run by then.
 end_if_silent() { # VERSION LOG
     sleep "$silence_limit"
-    is_silent "$@" && pkill -f "file:/mnt/$run/console.$1 "
-}
-
-is_silent() { # VERSION LOG
-    [ ! -s "$cache/$run/console.$1" ] && [ ! -s "$2" ]
+    [ ! -s "$cache/$run/console.$1" ] && [ ! -s "$2" ] || return
+    # whoever is told to stop ends a silent machine too, and that one is not booted again
+    touch "$cache/$run/silent.$1"
+    pkill -f "file:/mnt/$run/console.$1 "
 }
 
 # Its exit status is QEMU's.
@@ -56,6 +55,7 @@ boot_once() { # VERSION LOG
     mapfile -t command < <(qemu_command "$1" shmstate-suite.service)
     : >"$cache/$run/console.$1"
     : >"$2"
+    rm -f "$cache/$run/silent.$1"
     end_if_silent "$@" >/dev/null 2>&1 &
     watcher=$!
     TERM=dumb enter_tools timeout --foreground -k 5 "$vm_limit" "${command[@]}" -monitor none -serial stdio </dev/null 2>&1 |
@@ -72,7 +72,7 @@ boot_suite() { # VERSION LOG
     for try in 1 2 3; do
         boot_once "$1" "$2"
         status=$?
-        is_silent "$@" && [ "$status" != 124 ] && [ "$try" != 3 ] || break
+        [ -e "$cache/$run/silent.$1" ] && [ "$try" != 3 ] || break
         echo "said nothing at all (QEMU: exit status $status): booting it again"
     done
     suite_ended "$2" && return "$ended"
