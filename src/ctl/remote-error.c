@@ -119,14 +119,18 @@ static int say_no_probe(const struct complaint *c)
 	return failed("--probe=%s: %s", probe_choice_to_string(c->options->probe), c->reason);
 }
 
+/* What a path leads to is not asked for again: that would take as long. */
 static int say_timed_out(const struct complaint *c)
 {
-	return failed_object(c, "the look took longer than the service allows");
+	const char *reason = "the look took longer than the service allows";
+	const char *path = c->options->selector.path;
+
+	return path ? failed("%s: %s", path, reason) : failed_object(c, reason);
 }
 
 static int say_too_busy(const struct complaint *c)
 {
-	return failed("the service is too busy: %" PRIu64 " looks are waiting", c->number);
+	return failed("the service is too busy for this now: it allows %" PRIu64, c->number);
 }
 
 static int say_too_many(const struct complaint *c)

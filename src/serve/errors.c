@@ -99,6 +99,10 @@ void errors_fail(struct result *r, int error)
 		result_fail(r, ERROR_STOPPING, NULL);
 		return;
 	}
+	if (error == -EUSERS) {
+		errors_too_busy(r, 1);
+		return;
+	}
 	j = error_with_text("reason", text_error(error));
 	json_object_object_add(j, "errno", json_object_new_int(-error));
 	result_fail(r, ERROR_FAILED, j);

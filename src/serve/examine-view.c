@@ -36,7 +36,7 @@ static int bar(struct examination *e, struct object *o)
 static int build(struct examination *e)
 {
 	const struct selector *s = &e->question->selector;
-	struct discover_options how = {.way = DISCOVER_PROC};
+	struct discover_options how = {.way = DISCOVER_PROC, .finder = &e->finder};
 	_cleanup_free_ struct object **objects = NULL;
 	struct result *result = e->result;
 	int n, r;

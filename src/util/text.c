@@ -129,6 +129,9 @@ const char *text_error(int error)
 	case -EBUSY:
 		return "nobody has it attached, and attaching it would remove it "
 		       "(kernel.shm_rmid_forced)";
+	case -EUSERS:
+		return "paths that were looked at before lead to a file system that does not "
+		       "answer";
 	case -EOPNOTSUPP:
 		return "memory of this kind is never swapped and has no page states";
 	}

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 varlink_main.py [GROUP...] - started by tests/system/varlink. The groups: protocol, parameters,
-descriptors, json, limits, clients.
+descriptors, json, limits, dead, clients.
 """
 
 import sys
 
 import varlink_clients
+import varlink_dead
 import varlink_descriptors
 import varlink_json
 import varlink_limits
@@ -21,6 +22,7 @@ GROUPS = {
     "descriptors": varlink_descriptors.run,
     "json": varlink_json.run,
     "limits": varlink_limits.run,
+    "dead": varlink_dead.run,
     "clients": varlink_clients.run,
 }
 
