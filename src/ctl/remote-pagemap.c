@@ -279,7 +279,5 @@ int remote_report_pagemap(struct source *s)
 		note("not stable: %" PRIu64 " pages changed state between two looks", r->moved);
 	for (size_t i = 0; i < r->doubts.n_items; i++)
 		incomplete("%s", r->doubts.items[i]);
-	if (r->incomplete && r->doubts.n_items == 0 && s->options->format == FORMAT_RAW)
-		incomplete("some pages not determined: their swap bit is not set");
 	return r->doubts.n_items > 0 || r->incomplete ? EXIT_INCOMPLETE : 0;
 }

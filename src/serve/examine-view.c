@@ -72,6 +72,7 @@ static int add_run(void *context, const struct view_mapping *m, uint64_t page, u
 		return error;
 	if (is_undetermined(state))
 		r->undetermined += count;
+	r->own_undetermined |= state == VIEW_PRIVATE_UNKNOWN;
 	if (!(e->question->states & UINT32_C(1) << state))
 		return 0;
 	if (r->n_runs >= RUNS_MAX)

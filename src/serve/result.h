@@ -48,6 +48,7 @@ struct result {
 	int words_fd;          /* sealed: words of a pagemap; -1: none */
 	struct kcaps caps;     /* what works */
 	uint64_t undetermined; /* pages of runs, or of words */
+	bool own_undetermined; /* of these, some of private mappings: VIEW_PRIVATE_UNKNOWN */
 	bool denied;           /* some processes could not be read */
 };
 
