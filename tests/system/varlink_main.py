@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 varlink_main.py [GROUP...] - started by tests/system/varlink. The groups: protocol, parameters,
-descriptors, json, limits, dead, clients.
+descriptors, json, limits, dead, errors, clients.
 """
 
 import sys
@@ -10,6 +10,7 @@ import sys
 import varlink_clients
 import varlink_dead
 import varlink_descriptors
+import varlink_errors
 import varlink_json
 import varlink_limits
 import varlink_parameters
@@ -23,6 +24,7 @@ GROUPS = {
     "json": varlink_json.run,
     "limits": varlink_limits.run,
     "dead": varlink_dead.run,
+    "errors": varlink_errors.run,
     "clients": varlink_clients.run,
 }
 
