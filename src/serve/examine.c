@@ -374,7 +374,8 @@ static void strip_own_descriptor(struct object *o)
 static void examine_object(struct examination *e)
 {
 	struct result *result = e->result;
-	struct question summarized = *e->question;
+	const struct question *asked = e->question;
+	struct question summarized = *asked;
 	int r;
 
 	if (!discover_object(e, true) || !discover_passed(e))
@@ -397,6 +398,8 @@ static void examine_object(struct examination *e)
 		result->denied = true;
 	if (r < 0)
 		errors_fail(result, r);
+	/* Ours is about to go, and the process is asked about once more. */
+	e->question = asked;
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,
