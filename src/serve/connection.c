@@ -177,10 +177,29 @@ void connection_end(struct connection *c, const char *why)
 		close_now(c, why);
 }
 
+/* Part of a call has come, or waits in the socket. */
+static bool has_input(struct connection *c)
+{
+	char byte;
+
+	return c->frame.length > 0 || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void connection_finish(struct connection *c)
+{
+	c->finishing = true;
+	if (!c->counted)
+		c->n_left = c->limits->pipelined_calls;
+	/* Or a client that sends on and on would not let go. */
+	c->counted = true;
+	if (!c->busy && !has_input(c))
+		connection_end(c, NULL);
+}
+
 void connection_next(struct connection *c)
 {
 	c->busy = false;
-	if (c->ending)
+	if (c->ending || (c->finishing && !has_input(c)))
 		connection_end(c, NULL);
 	else if (watch(c) < 0)
 		close_now(c, "memory was short");
@@ -250,6 +269,7 @@ static void take_message(struct connection *c)
 	/* The connection may be gone afterwards. */
 	c->frame = (struct frame){0};
 	c->busy = true;
+	c->n_left -= c->counted;
 	if (watch(c) < 0) {
 		close_fds(fds, n_fds);
 		close_now(c, "memory was short");
@@ -272,7 +292,8 @@ static void read_message(struct connection *c)
 		connection_end(c, n < 0 ? "could not be read from" : NULL);
 		return;
 	}
-	if (frame_count(buf, (size_t)n) > c->limits->pipelined_calls) {
+	if ((c->counted && c->n_left == 0) ||
+	    frame_count(buf, (size_t)n) > c->limits->pipelined_calls) {
 		refuse(c, ERROR_TOO_MANY_CALLS, c->limits->pipelined_calls);
 		return;
 	}

@@ -22,8 +22,6 @@ void dispatch_answered(struct connection *c, bool error)
 
 	s->counters.calls++;
 	s->counters.errors += error;
-	if (s->stopping)
-		c->ending = true;
 }
 
 /* Answers on the spot. Takes parameters over. */
@@ -221,8 +219,7 @@ static void dispatch(struct connection *c, const char *text, size_t length, int 
 		dispatch_answered(c, false);
 		connection_next(c);
 	} else if (s->stopping) {
-		if (connection_send_one(c, answer_reply(ERROR_STOPPING, NULL)))
-			connection_end(c, NULL);
+		answer_now(c, ERROR_STOPPING, NULL);
 	} else {
 		dispatch_call(c, &call, fds, n_fds);
 	}

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+Group "waiting": calls that wait, for a worker or behind others, while all workers are busy with looks
+that take as long as they may.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import time
+
+from varlink_wire import Closed, Service, check, error_of, heading, memory, message, ours, report
+
+INFO = "org.varlink.service.GetInfo"
+WORKERS = 2
+STOP_SECONDS = 5
+SETTINGS = f"""[Service]
+Workers={WORKERS}
+QueuedScans=8
+ScanSeconds=%d
+"""
+
+
+@contextlib.contextmanager
+def long_mapping():
+    """In this process: 64 TiB, at which GetPagemap looks for longer than any limit here."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    with memory(pages=1 << 34, written=(), name="shmstate-long") as descriptor:
+        start = libc.mmap(None, 1 << 46, 0, mmap.MAP_SHARED, descriptor, 0)
+        check(start not in (None, 2**64 - 1), "64 TiB")
+        try:
+            yield
+        finally:
+            libc.munmap(start, 1 << 46)
+
+
+def await_status(wire, what, number, within=30):
+    """Until GetStatus tells that."""
+    deadline = time.monotonic() + within
+    while (status := wire.call("GetStatus")["parameters"])[what] != number:
+        if time.monotonic() > deadline:
+            return check(False, f"{what} never was {number}: {status}")
+        time.sleep(0.01)
+    return True
+
+
+def hold_workers(service, stack, watching):
+    """All workers have a look that does not end. Returns whose they are."""
+    wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(WORKERS)]
+    for wire in wires:
+        wire.send("GetPagemap", {"pid": os.getpid()})
+    await_status(watching, "scans", WORKERS)
+    return wires
+
+
+def only_stopping(wire, n, what):
+    """So many replies, of which the last at least is Stopping, and nothing else after the first that is."""
+    names = [error_of(reply) for reply in wire.rest()]
+    first = names.index("Stopping") if "Stopping" in names else len(names)
+    return check(len(names) == n and first < n and set(names[first:]) == {"Stopping"} and
+                 set(names[:first]) <= {"no error"}, f"{what}: {names}")
+
+
+def stopping():
+    heading("told to stop: what is under way, what waits, what has only been sent")
+    with long_mapping(), memory() as descriptor, contextlib.ExitStack() as stack:
+        service = Service(SETTINGS % 30)
+        watching = service.wire(quiet=True)
+        held = hold_workers(service, stack, watching)
+        held[0].raw(message(INFO) * 5)
+        queued, half, idle, unread = (stack.enter_context(service.wire(quiet=True)) for _ in range(4))
+        queued.raw(message("Summarize", {"selector": ours(descriptor)}) + message(INFO) * 2)
+        await_status(watching, "scans", WORKERS + 1)
+        half.raw(message(INFO)[:10])
+        for wire in (idle, unread):
+            wire.call(INFO)
+        # It finds these calls and the signal at the same moment.
+        service.process.send_signal(signal.SIGSTOP)
+        unread.raw(message(INFO) * 10)
+        half.raw(message(INFO)[10:])
+        start = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(signal.SIGCONT)
+        check(not idle.rest(), "a connection without a call was told something")
+        only_stopping(unread, 10, "calls that nobody had read")
+        names = [error_of(reply) for reply in half.rest()]
+        check(names in (["Stopping"], ["no error"]), f"a call of which half had been read: {names}")
+        only_stopping(held[0], 6, "a look under way, and calls behind it")
+        only_stopping(held[1], 1, "a look under way")
+        only_stopping(queued, 3, "a look that waited, and calls behind it")
+        service.stop()
+        check(time.monotonic() - start < STOP_SECONDS, f"{time.monotonic() - start} seconds until it ended")
+        watching.close()
+
+
+def run(service):
+    if not service.is_ours:
+        report.not_tried("what waits: not a service of our own")
+        return
+    stopping()
