@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Calls that take a look at something. Those that want the same at the same moment share one look,
- * as long as it has not begun: what is told was true after the call came.
+ * Calls that take a look at something. Those that want the same share one look, as long as it waits
+ * for a worker and has not begun: what is told was true after the call came.
  */
 
 #include "serve/access.h"

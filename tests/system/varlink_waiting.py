@@ -16,6 +16,7 @@ from varlink_wire import Closed, Service, check, error_of, heading, memory, mess
 INFO = "org.varlink.service.GetInfo"
 WORKERS = 2
 STOP_SECONDS = 5
+SHARERS = 5
 SETTINGS = f"""[Service]
 Workers={WORKERS}
 QueuedScans=8
@@ -45,6 +46,19 @@ def await_status(wire, what, number, within=30):
     while (status := wire.call("GetStatus")["parameters"])[what] != number:
         if time.monotonic() > deadline:
             return check(False, f"{what} never was {number}: {status}")
+        time.sleep(0.01)
+    return True
+
+
+def counters(wire):
+    return wire.call("GetStatus")["parameters"]["counters"]
+
+
+def await_counter(wire, name, number, within=30):
+    deadline = time.monotonic() + within
+    while (now := counters(wire))[name] != number:
+        if time.monotonic() > deadline:
+            return check(False, f"{name} never was {number}: {now}")
         time.sleep(0.01)
     return True
 
@@ -98,8 +112,38 @@ def stopping():
         watching.close()
 
 
+def sharing():
+    heading("looks that wait are shared, and given up once nobody wants them any more")
+    with long_mapping(), memory() as descriptor, Service(SETTINGS % 30) as service, \
+            contextlib.ExitStack() as stack:
+        watching = stack.enter_context(service.wire(quiet=True))
+        asked = message("Summarize", {"selector": ours(descriptor)})
+        other = message("Summarize", {"selector": ours(descriptor), "range": {"first": 1}})
+        held = hold_workers(service, stack, watching)
+        before = counters(watching)
+        wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(SHARERS)]
+        for wire in wires:
+            wire.raw(asked)
+        await_counter(watching, "sharedScans", before["sharedScans"] + SHARERS - 1)
+        with service.wire(quiet=True) as leaving:
+            leaving.raw(other)
+            await_status(watching, "scans", WORKERS + 2)
+        await_counter(watching, "cancelledScans", before["cancelledScans"] + 1)
+        # Who leaves a look that others wait for takes nothing from them.
+        wires.pop().close()
+        after = counters(watching)
+        for wire in held:
+            wire.close()
+        replies = [wire.receive() for wire in wires]
+        check("error" not in replies[0] and all(reply == replies[0] for reply in replies), f"shared: {replies}")
+        check(after["scans"] == before["scans"] + 2, f"scans: {before}, {after}")
+        check(counters(watching)["sharedScans"] == before["sharedScans"] + SHARERS - 1, "shared after all")
+        check(counters(watching)["cancelledScans"] == before["cancelledScans"] + 1 + WORKERS, "cancelled after all")
+
+
 def run(service):
     if not service.is_ours:
         report.not_tried("what waits: not a service of our own")
         return
     stopping()
+    sharing()
