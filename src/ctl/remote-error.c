@@ -126,7 +126,13 @@ static int say_timed_out(const struct complaint *c)
 
 static int say_too_busy(const struct complaint *c)
 {
-	return failed("the service is too busy: %" PRIu64 " looks are waiting", c->number);
+	const char *what = c->reason;
+
+	if (strncmp(what, "queued_scans", strlen("queued_scans")) == 0)
+		what = "looks may wait";
+	else if (strncmp(what, "held_bytes", strlen("held_bytes")) == 0)
+		what = "bytes of answers may wait to be read";
+	return failed("the service is too busy: no more than %" PRIu64 " %s", c->number, what);
 }
 
 static int say_too_many(const struct complaint *c)
@@ -163,7 +169,7 @@ static const struct {
 	{"NotSharedMemory", NULL, NULL, say_not_shared},
 	{"ProbeUnavailable", "reason", NULL, say_no_probe},
 	{"ScanTimedOut", NULL, NULL, say_timed_out},
-	{"TooBusy", NULL, "limit", say_too_busy},
+	{"TooBusy", "bound", "limit", say_too_busy},
 	{"TooManyConnections", NULL, "limit", say_too_many},
 	{"Stopping", NULL, NULL, say_stopping},
 	{"Failed", "reason", NULL, say_failed},

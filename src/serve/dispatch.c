@@ -68,6 +68,7 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "pipelinedCalls", json_number(c->pipelined_calls));
 	json_object_object_add(j, "queuedBytes", json_number(c->queued_bytes));
 	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
+	json_object_object_add(j, "heldBytes", json_number(REQUEST_HELD_BYTES_MAX));
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
@@ -114,10 +115,11 @@ static void describe(struct connection *c, const struct question *q)
 static void ask(struct connection *c, struct question *q)
 {
 	struct server *s = server_of(c);
-	int r = request_new(&s->requests, c, q);
+	struct busy busy;
+	int r = request_new(&s->requests, c, q, &busy);
 
 	if (r == -EBUSY)
-		answer_now(c, ERROR_TOO_BUSY, error_with_number("limit", s->requests.queued_scans));
+		answer_now(c, ERROR_TOO_BUSY, error_busy(busy.bound, busy.limit));
 	else if (r < 0)
 		connection_end(c, "memory was short");
 }

@@ -22,6 +22,22 @@ struct json_object *error_with_number(const char *field, uint64_t n)
 	return j;
 }
 
+struct json_object *error_busy(enum busy_bound bound, uint64_t limit)
+{
+	static const char *const names[] = {
+		[BUSY_QUEUED_SCANS] = "queued_scans",
+		[BUSY_QUEUED_SCANS_OF_OTHERS] = "queued_scans_of_others",
+		[BUSY_QUEUED_SCANS_OF_USER] = "queued_scans_of_user",
+		[BUSY_HELD_BYTES] = "held_bytes",
+		[BUSY_HELD_BYTES_OF_OTHERS] = "held_bytes_of_others",
+		[BUSY_HELD_BYTES_OF_USER] = "held_bytes_of_user",
+	};
+	struct json_object *j = error_with_text("bound", names[bound]);
+
+	json_object_object_add(j, "limit", json_number(limit));
+	return j;
+}
+
 void errors_not_permitted(struct result *r, enum access_rule rule)
 {
 	result_fail(r, ERROR_NOT_PERMITTED, error_with_text("rule", access_rule_to_string(rule)));
@@ -57,9 +73,9 @@ void errors_too_large(struct result *r, uint64_t limit)
 	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));
 }
 
-void errors_too_busy(struct result *r, uint64_t limit)
+void errors_too_busy(struct result *r, enum busy_bound bound, uint64_t limit)
 {
-	result_fail(r, ERROR_TOO_BUSY, error_with_number("limit", limit));
+	result_fail(r, ERROR_TOO_BUSY, error_busy(bound, limit));
 }
 
 void errors_no_probe(struct result *r, enum probe_choice choice, int error)

@@ -13,9 +13,6 @@
 #include "serve/request.h"
 #include "util/util.h"
 
-/* Memory of results, in all. */
-#define HELD_BYTES_MAX ((size_t)512 << 20)
-
 /* A look at something, and who waits for it. The first of them has the question. */
 struct scan {
 	struct task task;
@@ -73,14 +70,17 @@ static void make_replies(struct request *r)
  */
 static void hold(struct requests *all, const struct request *r, struct result *result)
 {
+	const size_t most = REQUEST_HELD_BYTES_MAX;
 	size_t total, of_user;
 
 	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0)
 		errors_fail(result, -ENOMEM);
-	else if (total > (r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 2))
-		errors_too_busy(result, HELD_BYTES_MAX);
-	else if (!r->privileged && of_user > HELD_BYTES_MAX / 8)
-		errors_too_busy(result, HELD_BYTES_MAX / 8);
+	else if (total > most)
+		errors_too_busy(result, BUSY_HELD_BYTES, most);
+	else if (!r->privileged && total > most / 2)
+		errors_too_busy(result, BUSY_HELD_BYTES_OF_OTHERS, most / 2);
+	else if (!r->privileged && of_user > most / 8)
+		errors_too_busy(result, BUSY_HELD_BYTES_OF_USER, most / 8);
 }
 
 static void run_scan(struct task *t, struct worker *w)
@@ -371,17 +371,23 @@ static int request_make(struct requests *all, struct connection *c, struct quest
  * Others than those whom the service is there for leave a quarter of the room to these, and each of
  * them takes half of it at most: nobody can keep all the rest out.
  */
-static bool is_full(const struct requests *all, const struct request *r)
+static bool is_full(const struct requests *all, const struct request *r, struct busy *ret)
 {
 	size_t room = all->queued_scans, of_user;
 	size_t n = pool_count_waiting(all->pool, r->peer.uid, &of_user);
 
-	if (r->privileged)
-		return n >= room;
-	return n >= room - room / 4 || of_user >= room - room / 2;
+	if (n >= room)
+		*ret = (struct busy){BUSY_QUEUED_SCANS, room};
+	else if (!r->privileged && n >= room - room / 4)
+		*ret = (struct busy){BUSY_QUEUED_SCANS_OF_OTHERS, room - room / 4};
+	else if (!r->privileged && of_user >= room - room / 2)
+		*ret = (struct busy){BUSY_QUEUED_SCANS_OF_USER, room - room / 2};
+	else
+		return false;
+	return true;
 }
 
-int request_new(struct requests *all, struct connection *c, struct question *q)
+int request_new(struct requests *all, struct connection *c, struct question *q, struct busy *ret)
 {
 	_cleanup_free_ char *key = NULL;
 	struct request *r;
@@ -398,7 +404,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		drop_descriptor(&r->question);
 		return 0;
 	}
-	error = is_full(all, r) ? -EBUSY : begin(all, r, key);
+	error = is_full(all, r, ret) ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);

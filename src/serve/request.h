@@ -8,7 +8,17 @@
 
 #include "serve/access.h"
 #include "serve/connection.h"
+#include "serve/errors.h"
 #include "serve/pool.h"
+
+/* Memory of results that wait to be read, in all. */
+#define REQUEST_HELD_BYTES_MAX ((size_t)512 << 20)
+
+/* Why a call was not taken. */
+struct busy {
+	enum busy_bound bound;
+	size_t limit;
+};
 
 /* What requests need, and what they count; the server's. */
 struct requests {
@@ -28,10 +38,11 @@ struct requests {
 struct request;
 
 /*
- * Begins to answer. Takes the question over. Returns 0, -EBUSY (too many looks are waiting), or
- * -ENOMEM; the question is gone in any case. c->call is the request until it has been answered.
+ * Begins to answer. Takes the question over. Returns 0, -EBUSY (too many looks are waiting: *ret
+ * says how many may), or -ENOMEM; the question is gone in any case. c->call is the request until it
+ * has been answered.
  */
-int request_new(struct requests *all, struct connection *c, struct question *q);
+int request_new(struct requests *all, struct connection *c, struct question *q, struct busy *ret);
 
 /* What was made has been written: goes on where there is more. */
 void request_drained(struct request *r);

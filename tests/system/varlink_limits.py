@@ -23,7 +23,6 @@ QueuedScans=1
 SendSeconds=2
 """
 INFO = "org.varlink.service.GetInfo"
-TRIES = 40
 
 
 def padded(length):
@@ -177,25 +176,6 @@ def slowness(service, limits):
         service.lives("clients that are too slow")
 
 
-def busy(service, limits):
-    heading("more scans than may wait")
-    with memory(pages=65536, step=2) as descriptor, contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(answered(service)) for _ in range(limits["connectionsPerUser"] - 1)]
-        asked = {"selector": ours(descriptor), "probe": "portable"}
-        came = []
-        for _ in range(TRIES):
-            for i, wire in enumerate(wires):
-                wire.send("Summarize", asked | {"range": {"first": i}})
-            came = [wire.receive() for wire in wires]
-            errors = {error_of(reply) for reply in came} - {"no error"}
-            check(errors <= {"TooBusy"}, f"errors: {errors}")
-            if errors:
-                break
-        refusals = [reply for reply in came if "error" in reply]
-        check(refusals and all(r["parameters"] == {"limit": limits["queuedScans"]} for r in refusals),
-              f"never too busy: {refusals[:1]}")
-
-
 LONG_LOOKS = """[Service]
 Workers=2
 ScanSeconds=20
@@ -257,5 +237,4 @@ def run(service):
         connections(small, limits)
         cut(small, limits["messageBytes"])
         slowness(small, limits)
-        busy(small, limits)
     kept_worker()

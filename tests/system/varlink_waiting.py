@@ -11,12 +11,14 @@ import os
 import signal
 import time
 
-from varlink_wire import Closed, Service, check, error_of, heading, memory, message, ours, report
+from varlink_descriptors import as_nobody
+from varlink_wire import Service, check, error_of, heading, memory, message, ours, report
 
 INFO = "org.varlink.service.GetInfo"
 WORKERS = 2
 STOP_SECONDS = 5
 SHARERS = 5
+BUSY = "io.shmstate.TooBusy"
 SETTINGS = f"""[Service]
 Workers={WORKERS}
 QueuedScans=8
@@ -141,9 +143,85 @@ def sharing():
         check(counters(watching)["cancelledScans"] == before["cancelledScans"] + 1 + WORKERS, "cancelled after all")
 
 
+def fill(service, stack, watching, descriptor, room):
+    """As many looks as there is room for, at something different each; then what one more is told."""
+    waiting = watching.call("GetStatus")["parameters"]["scans"]
+    for i in range(room):
+        wire = stack.enter_context(service.wire(quiet=True))
+        wire.send("Summarize", {"selector": ours(descriptor), "range": {"first": i}})
+        await_status(watching, "scans", waiting + i + 1)
+    reply = watching.call("Summarize", {"selector": ours(descriptor), "range": {"first": room}})
+    return reply.get("error", ""), reply.get("parameters")
+
+
+def too_many_looks():
+    heading("more looks than may wait")
+    room = 8
+    with long_mapping(), memory(pages=32) as descriptor, Service(SETTINGS % 30) as service, \
+            contextlib.ExitStack() as stack:
+        watching = stack.enter_context(service.wire(quiet=True))
+
+        def told(n, wire, bound, limit):
+            with contextlib.ExitStack() as inner:
+                answer = fill(service, inner, wire, descriptor, n)
+                check(answer == (BUSY, {"bound": bound, "limit": limit}), f"behind {n} looks: {answer}")
+
+        def of_user():
+            with service.wire(quiet=True) as wire:
+                told(room // 2, wire, "queued_scans_of_user", room // 2)
+
+        def of_others():
+            with service.wire(quiet=True) as wire:
+                told(room // 2, wire, "queued_scans_of_others", room // 4 * 3)
+
+        hold_workers(service, stack, watching)
+        if os.geteuid() == 0:
+            told(room, watching, "queued_scans", room)
+            await_status(watching, "scans", WORKERS)
+            as_nobody(service, of_user)
+            await_status(watching, "scans", WORKERS)
+            for i in range(room // 4):
+                wire = stack.enter_context(service.wire(quiet=True))
+                wire.send("GetObject", {"selector": ours(descriptor)})
+                await_status(watching, "scans", WORKERS + i + 1)
+            as_nobody(service, of_others)
+        else:
+            told(room // 2 - 1, watching, "queued_scans_of_user", room // 2)  # a worker is not for these
+            report.not_tried("bounds of looks that wait for several users: not root")
+
+
+def too_many_bytes():
+    heading("more found than may wait to be read")
+    if os.geteuid() != 0:
+        report.not_tried("more found than may wait to be read: not root")
+        return
+    unread = "[Service]\nMessageBytes=64K\nQueuedBytes=64K\n"
+    # A stretch takes 24 bytes of the service, a page in a bitmap next to nothing.
+    with memory(pages=1 << 16, step=2) as descriptor, mmap.mmap(descriptor, 0), Service(unread) as service:
+        most = service.limits()["heldBytes"]
+
+        def by_nobody():
+            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: lost when the user changed
+            reply, clients = {}, 0
+            with contextlib.ExitStack() as stack:
+                while "error" not in reply and clients < 100:
+                    wire = stack.enter_context(service.wire(quiet=True))
+                    wire.send("GetPagemap", {"pid": os.getpid()}, more=True)
+                    clients += 1
+                    reply = wire.receive()
+            check(reply.get("error") == BUSY and
+                  reply["parameters"] == {"bound": "held_bytes_of_user", "limit": most // 8},
+                  f"{clients} clients that do not read: {str(reply)[:200]}")
+
+        as_nobody(service, by_nobody)
+        service.lives("many answers that nobody has read")
+
+
 def run(service):
     if not service.is_ours:
         report.not_tried("what waits: not a service of our own")
         return
     stopping()
     sharing()
+    too_many_looks()
+    too_many_bytes()
