@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "serve/connection.h"
@@ -180,9 +181,9 @@ void connection_end(struct connection *c, const char *why)
 /* Part of a call has come, or waits in the socket. */
 static bool has_input(struct connection *c)
 {
-	char byte;
+	int waiting;
 
-	return c->frame.length > 0 || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return c->frame.length > 0 || (ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0);
 }
 
 void connection_finish(struct connection *c)
@@ -279,10 +280,39 @@ static void take_message(struct connection *c)
 	frame_done(&frame);
 }
 
+/*
+ * Looks at what the socket holds, from its start or from where the last look ended; that may also
+ * be where descriptors come along. Returns as recv().
+ */
+static ssize_t look(struct connection *c, char *buf, bool from_start)
+{
+	const int offset = 0;
+
+	if (from_start && setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) < 0)
+		return -1;
+	return recv(c->fd, buf, READ_BYTES, MSG_PEEK | MSG_DONTWAIT);
+}
+
+/*
+ * If there are more calls than may wait, those in front are still taken. The n bytes are the start
+ * of what the socket holds: calls of any size count, so it is looked at to the end.
+ */
+static void count_calls(struct connection *c, const char *bytes, size_t n)
+{
+	static char buf[READ_BYTES];
+	size_t limit = c->limits->pipelined_calls, count = frame_count(bytes, n);
+	ssize_t got;
+
+	while (count <= limit && (got = look(c, buf, false)) > 0)
+		count += frame_count(buf, (size_t)got);
+	c->counted = count > limit;
+	c->n_left = limit;
+}
+
 static void read_message(struct connection *c)
 {
 	static char buf[READ_BYTES];
-	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = look(c, buf, true);
 	bool complete;
 	int r;
 
@@ -292,8 +322,9 @@ static void read_message(struct connection *c)
 		connection_end(c, n < 0 ? "could not be read from" : NULL);
 		return;
 	}
-	if ((c->counted && c->n_left == 0) ||
-	    frame_count(buf, (size_t)n) > c->limits->pipelined_calls) {
+	if (!c->counted)
+		count_calls(c, buf, (size_t)n);
+	if (c->counted && c->n_left == 0) {
 		refuse(c, ERROR_TOO_MANY_CALLS, c->limits->pipelined_calls);
 		return;
 	}

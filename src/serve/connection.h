@@ -54,7 +54,7 @@ struct connection {
 	bool busy;       /* a call is under way */
 	bool ending;     /* to be closed when all has been written */
 	bool finishing;  /* to be closed when what has come has been answered */
-	bool counted;    /* no more than n_left calls are taken */
+	bool counted;    /* no more than n_left calls are taken; then there were too many */
 	size_t n_left;
 };
 

@@ -7,10 +7,12 @@ import contextlib
 import ctypes
 import mmap
 import os
+import signal
+import socket
 import time
 
 import varlink_descriptors
-from varlink_wire import (Closed, Service, check, error_of, heading, memory, message, ours, report)
+from varlink_wire import (PASSED, Closed, Service, check, error_of, heading, memory, message, ours, report)
 
 SMALL = """[Service]
 Workers=2
@@ -31,9 +33,10 @@ def padded(length):
     return head + b"x" * (length - len(head) - 2) + b'"}\0'
 
 
-def refused(wire, name, limit, what):
-    """The named error, and the connection closed; replies to what came before may be there."""
+def refused(wire, name, limit, what, before=0):
+    """The named error, and the connection closed, behind replies to so many calls that came before."""
     replies = wire.rest()
+    check(len(replies) == before + 1, f"{what}: {len(replies)} replies")
     check(replies and error_of(replies[-1]) == name and
           replies[-1]["parameters"] == {"limit": limit}, f"{what}: {replies[-1:]}")
     check(all("error" not in reply for reply in replies[:-1]), f"{what}: replies before")
@@ -52,6 +55,17 @@ def messages(service, limit):
         service.lives("a message that is too long")
 
 
+def at_once(service, wire, call, n, descriptors=()):
+    """All in the socket before the service sees the first."""
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    service.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(n):
+            wire.raw(call, descriptors)
+    finally:
+        service.process.send_signal(signal.SIGCONT)
+
+
 def calls(service, limit):
     heading("pipelined calls")
     with memory(pages=4096, step=2) as slow:
@@ -61,8 +75,21 @@ def calls(service, limit):
                 check(all("error" not in wire.receive() for _ in range(limit)), f"{limit} calls")
             with service.wire(quiet=True) as wire:
                 wire.raw(first + message(INFO) * limit)
-                refused(wire, "TooManyCalls", limit, f"{limit + 1} calls")
+                refused(wire, "TooManyCalls", limit, f"{limit + 1} calls", limit)
             service.lives("too many calls")
+    for size in (2048, 8192):
+        call = padded(size - 1)
+        for n in (limit, limit + 1, limit + 3):
+            with contextlib.suppress(Closed), service.wire(quiet=True) as wire:
+                at_once(service, wire, call, n)
+                if n > limit:
+                    refused(wire, "TooManyCalls", limit, f"{n} calls of {size} bytes", limit)
+                else:
+                    check(all("error" not in wire.receive() for _ in range(n)), f"{n} calls of {size} bytes")
+    with memory() as descriptor, service.wire(quiet=True) as wire:
+        at_once(service, wire, message("Summarize", {"selector": PASSED}), limit + 1, [descriptor])
+        refused(wire, "TooManyCalls", limit, f"{limit + 1} calls with a descriptor each", limit)
+        service.lives("too many calls with descriptors")
 
 
 def answered(service):
