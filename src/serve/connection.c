@@ -210,7 +210,8 @@ void connection_next(struct connection *c)
 static void refuse(struct connection *c, const char *error, uint64_t limit)
 {
 	c->busy = true;
-	if (connection_send_one(c, answer_reply(error, error_with_number("limit", limit))))
+	if (connection_send_one(c, answer_reply(error, error_with_number("limit", limit),
+						c->limits->message_bytes)))
 		connection_end(c, error);
 }
 

@@ -28,7 +28,7 @@ void dispatch_answered(struct connection *c, bool error)
 static void answer_now(struct connection *c, const char *error, struct json_object *parameters)
 {
 	dispatch_answered(c, error);
-	if (connection_send_one(c, answer_reply(error, parameters)))
+	if (connection_send_one(c, answer_reply(error, parameters, c->limits->message_bytes)))
 		connection_next(c);
 }
 

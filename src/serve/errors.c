@@ -6,6 +6,8 @@
 #include "util/stop.h"
 #include "util/text.h"
 
+#define SEVERAL_MAX 900
+
 struct json_object *error_with_text(const char *field, const char *text)
 {
 	struct json_object *j = json_object_new_object();
@@ -52,14 +54,15 @@ void errors_several(struct result *r, struct object *const *objects, int n)
 {
 	struct json_object *j = json_object_new_object(), *ids = json_object_new_array();
 
-	/* Enough to see what it is about. */
-	for (int i = 0; i < n && i < 1000; i++) {
+	/* Enough to see what it is about, and to fit into the shortest message that can be set. */
+	for (int i = 0; i < n && i < SEVERAL_MAX; i++) {
 		char id[OBJECT_ID_MAX];
 
 		json_object_array_add(ids, json_object_new_string(object_id_format(
 						   &objects[i]->id, objects[i]->has_twin, id)));
 	}
 	json_object_object_add(j, "objects", ids);
+	json_object_object_add(j, "count", json_object_new_int(n));
 	result_fail(r, ERROR_SEVERAL_OBJECTS, j);
 }
 

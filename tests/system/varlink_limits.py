@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import resource
 import signal
 import socket
 import time
@@ -173,6 +174,33 @@ def cut(service, limit):
         check(sum(len(r["parameters"]["objects"]) for r in replies) >= 500, "a long list, streamed")
 
 
+def uncut(service, limit):
+    heading("answers that cannot be cut; the limit is the least that can be set")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with contextlib.ExitStack() as stack, service.wire(quiet=True) as wire:
+
+        def within(what, name):
+            reply = wire.receive()
+            check(error_of(reply) == name and wire.length < limit, f"{what}: {wire.length} bytes: {str(reply)[:200]}")
+            return reply.get("parameters", {})
+
+        for interface in ("io.shmstate", "org.varlink.service"):
+            wire.send("org.varlink.service.GetInterfaceDescription", {"interface": interface})
+            within(interface, "no error")
+        wire.send("GetCapabilities")
+        within("capabilities", "no error")
+        for long in ("x" * (limit - 60), "io.shmstate." + "x" * (limit - 60)):
+            wire.raw(b'{"method":"' + long.encode() + b'"}\0')
+            check(within("a long name", "TooLarge") == {"limit": limit}, "the limit")
+        wire.send("Summarize", {"x" * (limit - 70): 1})
+        within("a long parameter", "TooLarge")
+        for _ in range(1200):
+            stack.enter_context(memory(pages=1, written=(), name="shmstate-same"))
+        wire.send("Summarize", {"selector": {"pid": os.getpid(), "name": "shmstate-same"}})
+        several = within("many that fit", "SeveralObjects")
+        check(several["count"] == 1200 and len(several["objects"]) == 900, f"of 1200: {several['count']}")
+
+
 def pieces(wire, asked, limit):
     """All extents, by calls one after the other."""
     extents, first = [], 0
@@ -263,5 +291,6 @@ def run(service):
         calls(small, limits["pipelinedCalls"])
         connections(small, limits)
         cut(small, limits["messageBytes"])
+        uncut(small, limits["messageBytes"])
         slowness(small, limits)
     kept_worker()
