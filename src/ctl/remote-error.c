@@ -132,6 +132,8 @@ static int say_too_busy(const struct complaint *c)
 		what = "looks may wait";
 	else if (strncmp(what, "held_bytes", strlen("held_bytes")) == 0)
 		what = "bytes of answers may wait to be read";
+	else if (strcmp(what, "scan_seconds") == 0)
+		what = "seconds may pass, and no look could begin in that time";
 	return failed("the service is too busy: no more than %" PRIu64 " %s", c->number, what);
 }
 

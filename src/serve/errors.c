@@ -33,6 +33,7 @@ struct json_object *error_busy(enum busy_bound bound, uint64_t limit)
 		[BUSY_HELD_BYTES] = "held_bytes",
 		[BUSY_HELD_BYTES_OF_OTHERS] = "held_bytes_of_others",
 		[BUSY_HELD_BYTES_OF_USER] = "held_bytes_of_user",
+		[BUSY_SCAN_SECONDS] = "scan_seconds",
 	};
 	struct json_object *j = error_with_text("bound", names[bound]);
 

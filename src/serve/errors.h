@@ -36,6 +36,7 @@ enum busy_bound {
 	BUSY_HELD_BYTES,
 	BUSY_HELD_BYTES_OF_OTHERS,
 	BUSY_HELD_BYTES_OF_USER,
+	BUSY_SCAN_SECONDS,
 };
 
 /* Parameters of ERROR_TOO_BUSY. */

@@ -22,12 +22,13 @@ struct busy {
 
 /* What requests need, and what they count; the server's. */
 struct requests {
+	sd_event *event;
 	struct pool *pool;
 	struct access_policy policy;
 	size_t message_bytes;
 	size_t queued_bytes;
 	unsigned queued_scans;
-	unsigned scan_seconds;
+	unsigned scan_seconds;      /* from the call on, the time in the queue included */
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
 	struct ledger held;         /* memory of results, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;

@@ -218,6 +218,7 @@ int server_new(const struct server_setup *setup, struct server **ret)
 		return -ENOMEM;
 	s->event = sd_event_ref(setup->event);
 	s->caps = setup->caps;
+	s->requests.event = s->event;
 	s->requests.pool = setup->pool;
 	s->requests.answered = dispatch_answered;
 	s->started = monotonic_ns();

@@ -190,6 +190,39 @@ def too_many_looks():
             report.not_tried("bounds of looks that wait for several users: not root")
 
 
+def too_long():
+    heading("looks that wait for a worker for longer than a look may take")
+    with long_mapping(), memory() as descriptor, Service(SETTINGS % 30) as service, \
+            contextlib.ExitStack() as stack:
+        watching = stack.enter_context(service.wire(quiet=True))
+        held = hold_workers(service, stack, watching)
+        with open(os.path.join(service.folder.name, "shmstated.conf"), "w") as file:
+            file.write(SETTINGS % 2)
+        service.process.send_signal(signal.SIGHUP)
+        while service.limits()["scanSeconds"] != 2:
+            time.sleep(0.01)
+        before = counters(watching)
+        sharers = [stack.enter_context(service.wire(quiet=True)) for _ in range(2)]
+        start = time.monotonic()
+        for wire in sharers:
+            wire.raw(message("Summarize", {"selector": ours(descriptor)}) + message(INFO))
+        for wire in sharers:
+            reply = wire.receive()
+            check(reply.get("error") == BUSY and reply["parameters"] == {"bound": "scan_seconds", "limit": 2},
+                  f"too late: {reply}")
+            check("error" not in wire.receive(), "the call behind it")
+        check(2 <= time.monotonic() - start < 3, f"{time.monotonic() - start} seconds")
+        after = counters(watching)
+        check(after["cancelledScans"] == before["cancelledScans"] + 1, f"given up: {before} {after}")
+        check(watching.call("GetStatus")["parameters"]["scans"] == WORKERS, "still under way")
+        for wire in held:
+            wire.close()
+        await_status(watching, "scans", 0)
+        reply = watching.call("GetPagemap", {"pid": os.getpid()})
+        check(error_of(reply) == "ScanTimedOut" and reply["parameters"] == {"seconds": 2}, f"too long: {reply}")
+        check(counters(watching)["cancelledScans"] == after["cancelledScans"] + WORKERS + 1, "given up by themselves")
+
+
 def too_many_bytes():
     heading("more found than may wait to be read")
     if os.geteuid() != 0:
@@ -224,4 +257,5 @@ def run(service):
     stopping()
     sharing()
     too_many_looks()
+    too_long()
     too_many_bytes()
