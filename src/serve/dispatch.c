@@ -72,6 +72,8 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
+	json_object_object_add(j, "sendSeconds", json_number(c->send_seconds));
+	json_object_object_add(j, "idleSeconds", json_number(c->idle_seconds));
 	return j;
 }
 

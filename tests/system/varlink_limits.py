@@ -286,7 +286,8 @@ def run(service):
     with Service(SMALL) as small:
         limits = small.limits()
         check(limits["messageBytes"] == 65536 and limits["pipelinedCalls"] == 16 and
-              limits["connectionsPerUser"] == 8, f"the configuration was not read: {limits}")
+              limits["connectionsPerUser"] == 8 and limits["sendSeconds"] == 2 and
+              limits["idleSeconds"] == 60, f"the configuration was not read: {limits}")
         messages(small, limits["messageBytes"])
         calls(small, limits["pipelinedCalls"])
         connections(small, limits)
