@@ -130,7 +130,17 @@ static int say_timed_out(const struct complaint *c)
 
 static int say_too_busy(const struct complaint *c)
 {
-	return failed("the service is too busy for this now: it allows %" PRIu64, c->number);
+	const char *what = c->reason;
+
+	if (strncmp(what, "queued_scans", strlen("queued_scans")) == 0)
+		what = "looks may wait";
+	else if (strncmp(what, "held_bytes", strlen("held_bytes")) == 0)
+		what = "bytes of answers may wait to be read";
+	else if (strcmp(what, "dead_paths") == 0)
+		what = "path whose file system does not answer is waited for";
+	else if (strcmp(what, "scan_seconds") == 0)
+		what = "seconds may pass, and no look could begin in that time";
+	return failed("the service is too busy: no more than %" PRIu64 " %s", c->number, what);
 }
 
 static int say_too_many(const struct complaint *c)
@@ -167,7 +177,7 @@ static const struct {
 	{"NotSharedMemory", NULL, NULL, say_not_shared},
 	{"ProbeUnavailable", "reason", NULL, say_no_probe},
 	{"ScanTimedOut", NULL, NULL, say_timed_out},
-	{"TooBusy", NULL, "limit", say_too_busy},
+	{"TooBusy", "bound", "limit", say_too_busy},
 	{"TooManyConnections", NULL, "limit", say_too_many},
 	{"Stopping", NULL, NULL, say_stopping},
 	{"Failed", "reason", NULL, say_failed},

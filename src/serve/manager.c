@@ -18,7 +18,8 @@
 #include "serve/server.h"
 #include "util/text.h"
 
-/* How long what is under way may take when the service is being stopped. */
+/* How long what is under way may take when the service is being stopped, and telling so then. */
+#define FINISH_USEC 4000000
 #define STOP_USEC 5000000
 
 /* How long nobody must be connected for memory to be given back. */
@@ -84,6 +85,16 @@ static int stop(struct manager *m)
 	return m->idle ? sd_event_exit(m->event, 0) : 0;
 }
 
+static int on_hurry(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct manager *m = context;
+
+	(void)source;
+	(void)usec;
+	server_give_up(m->server);
+	return 0;
+}
+
 static int on_late(sd_event_source *source, uint64_t usec, void *context)
 {
 	(void)usec;
@@ -99,6 +110,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	if (m->stopping)
 		return 0;
+	sd_event_add_time_relative(m->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0, on_hurry, m);
 	sd_event_add_time_relative(m->event, NULL, CLOCK_MONOTONIC, STOP_USEC, 0, on_late, NULL);
 	return stop(m);
 }

@@ -181,15 +181,32 @@ static void drop_all(struct task_list *tasks)
 	}
 }
 
+/* Under the lock. */
+static void cancel_begun(struct pool *p)
+{
+	for (unsigned i = 0; p->workers && i < p->n_workers; i++)
+		if (p->workers[i].task)
+			atomic_store(&p->workers[i].task->stop.cancelled, true);
+}
+
+void pool_cancel(struct pool *p)
+{
+	struct task *t;
+
+	pthread_mutex_lock(&p->lock);
+	cancel_begun(p);
+	TAILQ_FOREACH (t, &p->waiting, link)
+		atomic_store(&t->stop.cancelled, true);
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct pool *pool_free(struct pool *p)
 {
 	if (!p)
 		return NULL;
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
-	for (unsigned i = 0; p->workers && i < p->n_workers; i++)
-		if (p->workers[i].task)
-			atomic_store(&p->workers[i].task->stop.cancelled, true);
+	cancel_begun(p);
 	pthread_cond_broadcast(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; p->workers && i < p->n_workers; i++) {

@@ -61,6 +61,9 @@ void pool_unlock(struct pool *p);
 /* The caller has it back. False: it has begun, and will be done. */
 bool pool_withdraw(struct pool *p, struct task *t);
 
+/* Gives up all that has been submitted, also what has not begun. It is done all the same. */
+void pool_cancel(struct pool *p);
+
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);
 /* Of these, how many no worker has begun yet; and how many of those are one user's. */

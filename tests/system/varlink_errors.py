@@ -29,7 +29,14 @@ LEASED = "a process has a write lease on it, which opening it would break"
 # What the service says, and what shmstatectl does, about an object and a path.
 SAID = (
     ("ScanTimedOut", {"seconds": 3}, TIMED_OUT),
-    ("TooBusy", {"limit": 64}, "the service is too busy for this now: it allows 64"),
+    ("TooBusy", {"bound": "queued_scans_of_others", "limit": 64},
+     "the service is too busy: no more than 64 looks may wait"),
+    ("TooBusy", {"bound": "held_bytes_of_user", "limit": 64},
+     "the service is too busy: no more than 64 bytes of answers may wait to be read"),
+    ("TooBusy", {"bound": "scan_seconds", "limit": 30},
+     "the service is too busy: no more than 30 seconds may pass, and no look could begin in that time"),
+    ("TooBusy", {"bound": "dead_paths", "limit": 1},
+     "the service is too busy: no more than 1 path whose file system does not answer is waited for"),
     ("ObjectBusy", {"reason": "because"}, "because"),
     ("Stopping", {}, "the service is being stopped"),
     ("ProbeUnavailable", {"probe": "walk", "reason": "because"}, "--probe=walk: because"),
@@ -41,6 +48,7 @@ SAID = (
     # Of a version that says less than this one, or something else
     ("ObjectBusy", {}, "the service answered io.shmstate.ObjectBusy {}"),
     ("TooBusy", {"limit": "64"}, 'the service answered io.shmstate.TooBusy {"limit":"64"}'),
+    ("TooBusy", {"limit": 64}, 'the service answered io.shmstate.TooBusy {"limit":64}'),
     ("MessageTooLong", {"limit": 1}, 'the service answered io.shmstate.MessageTooLong {"limit":1}'),
     ("Nil", {}, "the service answered io.shmstate.Nil {}"),
 )

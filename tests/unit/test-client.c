@@ -183,7 +183,7 @@ static void test_errors(void **state)
 {
 	static const char *const errors[][2] = {
 		{"ScanTimedOut", "{\"seconds\":30}"},
-		{"TooBusy", "{\"limit\":64}"},
+		{"TooBusy", "{\"bound\":\"dead_paths\",\"limit\":1}"},
 		{"ObjectBusy", "{\"reason\":\"because\"}"},
 		{"Stopping", "{}"},
 		{"ProbeUnavailable", "{\"probe\":\"walk\",\"reason\":\"because\"}"},
