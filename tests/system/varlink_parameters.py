@@ -166,7 +166,7 @@ def answers(service):
         reply = wire.call("GetObject", asked)["parameters"]
         identity = reply["object"]["object"]
         check(reply["object"]["kind"] == "memfd" and reply["object"]["size"] == 8 * PAGE and
-              {"pid": PID, "fd": descriptor} in reply["object"]["holders"] and
+              {"pid": PID, "fileDescriptor": descriptor} in reply["object"]["holders"] and
               any(m["pid"] == PID and m["sharing"] == "shared" for m in reply["object"]["mappers"]),
               "GetObject")
         reply = wire.call("Summarize", {"selector": {"id": identity}})["parameters"]
