@@ -178,7 +178,7 @@ def answers(service):
         reply = wire.call("Locate", asked)
         check(error_of(reply) in ("no error", "ProbeUnavailable", "NotPermitted"), f"Locate: {reply}")
         if "error" not in reply:
-            check(reply["parameters"]["object"]["object"] == identity, "Locate: another object")
+            check(reply["parameters"]["object"] == identity, "Locate: another object")
         pagemap(wire)
         reply = wire.call("ListObjects", {"selector": asked["selector"], "kinds": ["memfd"],
                                           "summarize": True, "stability": True})["parameters"]
