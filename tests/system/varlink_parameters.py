@@ -32,7 +32,7 @@ METHODS = {
     "Classify": {"selector": "object", "probe": "enum", "states": "array", "states.": "enum",
                  "encoding": "enum", **RANGE},
     "Locate": {"selector": "object", **RANGE},
-    "GetPagemap": {"pid": "int", "states": "array", "states.": "string", "encoding": "enum",
+    "GetPagemap": {"pid": "int", "states": "array", "states.": "enum", "encoding": "enum",
                    "probe": "enum", **RANGE},
     "GetCapabilities": {},
     "GetStatus": {},
