@@ -117,8 +117,7 @@ static struct reply *make_reply(struct answer *a)
 		json_object_put(parameters);
 		closep(&draft.fd);
 		a->finished = true;
-		return answer_reply(ERROR_FAILED,
-				    error_with_number("errno", (uint64_t)-draft.error));
+		return answer_reply(ERROR_FAILED, error_of_failure(draft.error));
 	}
 	/* Without `more` there is one reply, which says with which page to go on. */
 	a->finished = !draft.goes_on || !a->question->more;

@@ -22,6 +22,14 @@ struct json_object *error_with_number(const char *field, uint64_t n)
 	return j;
 }
 
+struct json_object *error_of_failure(int error)
+{
+	struct json_object *j = error_with_text("reason", text_error(error));
+
+	json_object_object_add(j, "errno", json_object_new_int(-error));
+	return j;
+}
+
 void errors_not_permitted(struct result *r, enum access_rule rule)
 {
 	result_fail(r, ERROR_NOT_PERMITTED, error_with_text("rule", access_rule_to_string(rule)));
@@ -88,8 +96,6 @@ void errors_object(struct result *r, const struct object *o, int error)
 
 void errors_fail(struct result *r, int error)
 {
-	struct json_object *j;
-
 	if (error == -ETIME) {
 		result_fail(r, ERROR_SCAN_TIMED_OUT,
 			    error_with_number("seconds", stop_limit_seconds()));
@@ -99,7 +105,5 @@ void errors_fail(struct result *r, int error)
 		result_fail(r, ERROR_STOPPING, NULL);
 		return;
 	}
-	j = error_with_text("reason", text_error(error));
-	json_object_object_add(j, "errno", json_object_new_int(-error));
-	result_fail(r, ERROR_FAILED, j);
+	result_fail(r, ERROR_FAILED, error_of_failure(error));
 }

@@ -32,6 +32,9 @@
 struct json_object *error_with_text(const char *field, const char *text);
 struct json_object *error_with_number(const char *field, uint64_t n);
 
+/* Those of Failed. error: a negative errno. */
+struct json_object *error_of_failure(int error);
+
 /* Each makes the result that error. */
 void errors_not_permitted(struct result *r, enum access_rule rule);
 void errors_no_process(struct result *r, pid_t pid);
