@@ -103,6 +103,10 @@ struct json_object *answer_slots(struct answer *a, struct reply_draft *draft)
 	json_object_object_add(j, "pageSize", json_number(map->page_size));
 	json_object_object_add(j, "size", json_number(map->size));
 	json_object_object_add(j, "range", json_of_range(map));
+	/* There is no other way. */
+	json_object_object_add(j, "probe", json_object_new_string("walk"));
+	json_object_object_add(j, "stable", json_object_new_boolean(map->moved == 0));
+	json_object_object_add(j, "movedPages", json_number(map->moved));
 	json_object_object_add(j, "contents", json_of_contents(map));
 	json_object_object_add(j, "cachedPages", json_number(map->cached));
 	json_object_object_add(j, "unlocatedPages", json_number(map->unlocated));

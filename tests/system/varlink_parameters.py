@@ -178,7 +178,10 @@ def answers(service):
         reply = wire.call("Locate", asked)
         check(error_of(reply) in ("no error", "ProbeUnavailable", "NotPermitted"), f"Locate: {reply}")
         if "error" not in reply:
-            check(reply["parameters"]["object"] == identity, "Locate: another object")
+            reply = reply["parameters"]
+            check(reply["object"] == identity and reply["probe"] == "walk" and
+                  reply["range"] == {"first": 0, "count": 8} and
+                  reply["stable"] == (reply["movedPages"] == 0), f"Locate: {reply}")
         pagemap(wire)
         reply = wire.call("ListObjects", {"selector": asked["selector"], "kinds": ["memfd"],
                                           "summarize": True, "stability": True})["parameters"]
@@ -220,10 +223,13 @@ def pagemap(wire):
     reply = wire.call("GetPagemap", {"pid": PID})["parameters"]
     mapped = [e for e in reply["extents"] if "shmstate-varlink" in (e["name"] or "")]
     check(sum(e["pages"] for e in mapped) == 8, f"GetPagemap: {mapped}")
+    check(reply["range"] == {"first": 0, "count": None} and reply["probe"] in ("walk", "portable"),
+          f"GetPagemap: {reply['range']}, {reply['probe']}")
     start = min(e["start"] for e in mapped) // PAGE
     asked = {"pid": PID, "range": {"first": start, "count": 8}}
     reply = wire.call("GetPagemap", asked | {"encoding": "file_descriptor"})["parameters"]
     check(reply["fileDescriptor"] == 0 and len(wire.descriptors) == 1, "GetPagemap: no descriptor")
+    check(reply["range"] == asked["range"], f"GetPagemap: {reply['range']}")
     received = wire.descriptors.pop()
     words = struct.unpack("=8Q", os.pread(received, 64, 8 * start))  # where /proc/PID/pagemap has them
     check([bool(w >> 62) for w in words] == [page in WRITTEN for page in range(8)],
