@@ -129,7 +129,7 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 {
 	const struct result *r = a->result;
 	struct json_object *j = json_object_new_object(), *extents = NULL;
-	uint64_t next = 0;
+	uint64_t next = r->runs_end;
 
 	if (a->question->encoding == ENCODING_EXTENTS) {
 		extents = make_extents(a);
@@ -147,7 +147,7 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 	json_object_object_add(j, "stable", json_object_new_boolean(is_stable(&r->view)));
 	json_object_object_add(j, "movedPages", json_number(count_moved(&r->view)));
 	add_reasons(j, r);
-	json_object_object_add(j, "next", draft->goes_on ? json_number(next) : NULL);
+	json_object_object_add(j, "next", next > 0 ? json_number(next) : NULL);
 	json_object_object_add(j, "extents", extents);
 	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;
