@@ -9,9 +9,18 @@
 #include <string.h>
 
 #include "json/get.h"
+#include "lib/shmstate/pagemap.h"
+#include "probe/pagemap.h"
 #include "serve/answer.h"
 
 #define MESSAGE_BYTES 65536
+
+/* What the public header says of words. */
+_Static_assert(SHMSTATE_PAGEMAP_PRESENT == PAGEMAP_PRESENT, "present");
+_Static_assert(SHMSTATE_PAGEMAP_SWAP == PAGEMAP_SWAP, "swap");
+_Static_assert(SHMSTATE_PAGEMAP_FILE == PAGEMAP_FILE, "file");
+_Static_assert(SHMSTATE_PAGEMAP_FRAME_MASK == PAGEMAP_FRAME_MASK, "frame");
+_Static_assert(SHMSTATE_PAGEMAP_SLOT_SHIFT == PAGEMAP_OFFSET_SHIFT, "slot");
 
 /* The only reply, parsed. */
 static struct json_object *answer_one(const struct question *q, struct result *r)
