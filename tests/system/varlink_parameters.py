@@ -4,13 +4,19 @@ Group "parameters": unknown and mistyped ones, of each method; named errors; ans
 """
 
 import base64
+import contextlib
+import ctypes
+import fcntl
 import mmap
 import os
+import signal
 import struct
+import tempfile
 
-from varlink_wire import INTERFACE, PAGE, check, error_of, heading, memory, ours
+from varlink_wire import INTERFACE, PAGE, PASSED, check, error_of, heading, memory, ours, report
 
 PID = os.getpid()
+SYS_MEMFD_SECRET = 447
 ONE = {"pid": PID, "fileDescriptor": 0}
 MISTYPED = {
     "string": (1, True, [], {}, 1.5),
@@ -140,6 +146,45 @@ def named_errors(service):
         objects = wire.call("GetObject", {"selector": {"pid": PID, "name": "shmstate-varlink"}})
         check(len(objects.get("parameters", {}).get("objects", [])) == 2, f"two of one name: {objects}")
         check(error_of(wire.call("GetPagemap", {"pid": gone})) == "NoSuchProcess", "GetPagemap")
+        busy(wire)
+        without_states(wire)
+
+
+def busy(wire):
+    """A file with a write lease, which asking must not break."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="shmstate-busy.") as file:
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # what tells that a lease is being broken
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            for selector in ({"path": file.name}, ours(file.fileno())):
+                for method in ("Summarize", "Classify"):
+                    reply = wire.call(method, {"selector": selector})
+                    check(error_of(reply) == "ObjectBusy" and reply["parameters"]["reason"],
+                          f"{method} of {selector}: {reply}")
+                reply = wire.call("GetObject", {"selector": selector})["parameters"]["object"]
+                check(reply["summary"] is None and reply["reason"], f"GetObject of {selector}: {reply}")
+            check(fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_WRLCK, "the lease is broken")
+        finally:
+            signal.signal(signal.SIGIO, before)
+
+
+def without_states(wire):
+    """Memory that cannot be swapped: hugetlb takes no huge page to be there, secretmem a boot option."""
+    made = []
+    with contextlib.suppress(OSError):
+        made.append(("hugetlb", os.memfd_create("shmstate-huge", os.MFD_CLOEXEC | os.MFD_HUGETLB)))
+    secret = ctypes.CDLL(None).syscall(SYS_MEMFD_SECRET, 0)
+    if secret >= 0:
+        made.append(("secretmem", secret))
+    if not made:
+        report.not_tried("NotSwappable: neither hugetlb nor secretmem")
+    for kind, descriptor in made:
+        for method in ("Summarize", "Classify"):
+            for selector, passed in ((ours(descriptor), ()), (PASSED, (descriptor,))):
+                reply = wire.call(method, {"selector": selector}, passed)
+                check(error_of(reply) == "NotSwappable" and reply["parameters"] == {"kind": kind},
+                      f"{method} of {kind}, {selector}: {reply}")
+        os.close(descriptor)
 
 
 # What of varlink_wire.memory() is known.
