@@ -14,6 +14,7 @@
 #include "serve/discard.h"
 #include "serve/log.h"
 #include "serve/manager.h"
+#include "serve/privileges.h"
 #include "serve/server.h"
 #include "util/text.h"
 
@@ -287,9 +288,13 @@ static int start_server(struct manager *m)
 	int r = kcaps_probe(&m->caps);
 
 	if (r >= 0)
+		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
+	if (r >= 0)
+		r = privileges_drop_loading();
+	if (r >= 0)
 		r = discard_start();
 	if (r >= 0)
-		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
+		r = pool_start(m->pool);
 	if (r < 0) {
 		log_message(LOG_ERR, "cannot look at shared memory: %s", strerror(-r));
 		return r;

@@ -110,22 +110,6 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *conte
 	return 0;
 }
 
-/* Signals are for the loop. */
-static int start_threads(struct pool *p)
-{
-	sigset_t all, old;
-	int r = 0;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (unsigned i = 0; i < p->n_workers && r == 0; i++) {
-		r = pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]);
-		p->workers[i].started = r == 0;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
-}
-
 static int open_probers(struct pool *p, const struct kcaps *caps, enum probe_choice choice)
 {
 	for (unsigned i = 0; i < p->n_workers; i++) {
@@ -163,14 +147,28 @@ int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice
 		r = open_probers(p, caps, choice);
 	if (r >= 0)
 		r = sd_event_add_io(event, &p->source, p->event_fd, EPOLLIN, on_done, p);
-	if (r >= 0)
-		r = start_threads(p);
 	if (r < 0) {
 		pool_free(p);
 		return r;
 	}
 	*ret = p;
 	return 0;
+}
+
+/* Signals are for the loop. */
+int pool_start(struct pool *p)
+{
+	sigset_t all, old;
+	int r = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < p->n_workers && r == 0; i++) {
+		r = pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]);
+		p->workers[i].started = r == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -r;
 }
 
 static void drop_all(struct task_list *tasks)

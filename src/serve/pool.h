@@ -42,11 +42,13 @@ TAILQ_HEAD(task_list, task);
 struct pool;
 
 /*
- * Loads n probers for this choice, and starts as many threads. caps: borrowed. Returns 0 or a
- * negative errno; that there is no walk is no error.
+ * Loads n probers for this choice. caps: borrowed. Returns 0 or a negative errno; that there is no
+ * walk is no error.
  */
 int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice, unsigned n,
 	     struct pool **ret);
+/* Starts as many threads: nothing is loaded afterwards. Once. Returns 0 or a negative errno. */
+int pool_start(struct pool *p);
 /* Gives up what is under way, and drops that and what still waits. NULL is fine; returns NULL. */
 struct pool *pool_free(struct pool *p);
 

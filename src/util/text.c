@@ -139,7 +139,7 @@ const char *text_walker_error(int error)
 {
 #ifndef HAVE_BPF
 	if (error == -EOPNOTSUPP)
-		return "this shmstatectl was built without BPF (--disable-bpf)";
+		return "this program was built without BPF (--disable-bpf)";
 #endif
 	switch (error) {
 	case -EACCES:

@@ -326,8 +326,8 @@ static void test_bad_slots(void **state)
 		"{\"first\":0,\"count\":1,\"type\":-1,\"slot\":7,\"content\":\"device\"}",
 		"{\"first\":0,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"nil\"}",
 		"{\"first\":0,\"count\":\"1\",\"type\":0,\"slot\":7,\"content\":\"zero\"}",
-		"{\"first\":5,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"zero\"},"
-		"{\"first\":5,\"count\":1,\"type\":0,\"slot\":9,\"content\":\"zero\"}",
+		("{\"first\":5,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"zero\"},"
+		 "{\"first\":5,\"count\":1,\"type\":0,\"slot\":9,\"content\":\"zero\"}"),
 	};
 
 	(void)state;
