@@ -79,6 +79,28 @@ static void add_reasons(struct json_object *j, const struct result *r)
 	json_object_object_add(j, "reasons", reasons);
 }
 
+/* What was asked for: the address space has no end that could be told. */
+static struct json_object *json_of_range(const struct question *q)
+{
+	struct json_object *j = json_object_new_object();
+	bool ends = q->have_range && q->range.count != UINT64_MAX;
+
+	json_object_object_add(j, "first", json_number(q->have_range ? q->range.first : 0));
+	json_object_object_add(j, "count", ends ? json_number(q->range.count) : NULL);
+	return j;
+}
+
+/* The one that all objects were looked at by; NULL: there is no such. */
+static struct json_object *json_of_probe(const struct process_view *v)
+{
+	const char *probe = v->n_snapshots > 0 ? v->snapshots[0].probe : NULL;
+
+	for (size_t i = 1; i < v->n_snapshots; i++)
+		if (strcmp(v->snapshots[i].probe, probe) != 0)
+			return NULL;
+	return probe ? json_object_new_string(probe) : NULL;
+}
+
 /* As many as fit: names may be long. */
 static struct json_object *make_extents(struct answer *a)
 {
@@ -103,7 +125,7 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 {
 	const struct result *r = a->result;
 	struct json_object *j = json_object_new_object(), *extents = NULL;
-	uint64_t next = 0;
+	uint64_t next = r->runs_end;
 
 	if (a->question->encoding == ENCODING_EXTENTS) {
 		extents = make_extents(a);
@@ -116,11 +138,13 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 		next = r->runs[a->index].page;
 	json_object_object_add(j, "pid", json_object_new_int(r->view.pid));
 	json_object_object_add(j, "pageSize", json_number(r->view.page_size));
+	json_object_object_add(j, "range", json_of_range(a->question));
+	json_object_object_add(j, "probe", json_of_probe(&r->view));
 	json_object_object_add(j, "stable",
 			       json_object_new_boolean(process_view_is_stable(&r->view)));
 	json_object_object_add(j, "movedPages", json_number(process_view_moved(&r->view)));
 	add_reasons(j, r);
-	json_object_object_add(j, "next", draft->goes_on ? json_number(next) : NULL);
+	json_object_object_add(j, "next", next > 0 ? json_number(next) : NULL);
 	json_object_object_add(j, "extents", extents);
 	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;

@@ -5,6 +5,7 @@ Group "limits": what a service with small limits does when each is passed.
 
 import contextlib
 import ctypes
+import json
 import mmap
 import os
 import resource
@@ -214,6 +215,31 @@ def pieces(wire, asked, limit):
     return extents
 
 
+def many_extents(service):
+    heading("more extents than one look tells of")
+    if "SHMSTATE_TEST_BRIEF" in os.environ:
+        report.not_tried("2^20 extents: brief")
+        return
+    pages, times, most = 4096, 260, 1 << 20
+    with memory(pages=pages, step=2, name="shmstate-often") as descriptor, contextlib.ExitStack() as stack, \
+            service.wire(quiet=True) as wire:
+        for _ in range(times):
+            stack.enter_context(mmap.mmap(descriptor, pages * mmap.PAGESIZE))
+        asked, told, last = {"pid": os.getpid()}, [], {}
+        while not told or (last["next"] and len(told) < 4):
+            wire.send("GetPagemap", asked, more=True)
+            texts = wire.texts()
+            last = json.loads(texts[-1])["parameters"]
+            check(all(b'"next":null' not in text for text in texts[:-1]), "a reply that others follow has no next")
+            told.append(sum(text.count(b'"state":') for text in texts))
+            asked["range"] = {"first": last["next"] or 0}
+        check(len(told) == 2 and told[0] == most and sum(told) >= pages * times, f"extents: {told}")
+        # a descriptor's limit is in bytes
+        reply = wire.call("GetPagemap", {"pid": os.getpid(), "encoding": "file_descriptor",
+                                         "range": {"first": 0, "count": (1 << 24) + 1}})
+        check(error_of(reply) == "TooLarge" and reply["parameters"] == {"limit": 8 << 24}, f"too many words: {reply}")
+
+
 def slowness(service, limits):
     heading("clients that are too slow")
     with memory(pages=65536, step=2) as descriptor:
@@ -283,6 +309,7 @@ def run(service):
     if not service.is_ours:
         report.not_tried("limits: not a service of our own")
         return
+    many_extents(service)
     with Service(SMALL) as small:
         limits = small.limits()
         check(limits["messageBytes"] == 65536 and limits["pipelinedCalls"] == 16 and

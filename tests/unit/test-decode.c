@@ -34,7 +34,7 @@ static struct json_object *json_of_all(const struct object *o)
 {
 	struct json_object *j = json_of_object(o);
 
-	json_object_object_add(j, "holders", json_of_holders(o, 0, o->n_holders));
+	json_object_object_add(j, "holders", json_of_holders(o, 0, o->n_holders, "fileDescriptor"));
 	json_object_object_add(j, "mappers", json_of_mappers(o, 0, o->n_mappers));
 	return j;
 }
