@@ -35,8 +35,14 @@ class Report:
         return good
 
     def not_tried(self, what):
+        """Of what, and why: tools/check looks for such lines."""
         self.missing.append(what)
-        print(f"varlink: not tried: {what}", flush=True)
+        print(f"-- not shown: {what}", flush=True)
+
+    def no_client(self, client, why):
+        """Where each is known to be installed (tests/vm), its absence is a fault."""
+        self.not_tried(f"{client}: {why}")
+        self.check(os.environ.get("SHMSTATE_ALL_CLIENTS") != "1", f"{client}: {why}, but is to be here")
 
 
 report = Report()
