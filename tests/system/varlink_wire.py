@@ -6,11 +6,14 @@ and memory whose states are known.
 
 import array
 import contextlib
+import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 
 INTERFACE = "io.shmstate"
@@ -98,6 +101,15 @@ class Wire:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             pass  # what it said before is still to be read
+
+    def until_read(self):
+        """The service has taken what was sent: what is sent next comes to it as another piece."""
+        deadline = time.monotonic() + PATIENCE
+        while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)))[0] > 0:
+            if time.monotonic() > deadline:
+                check(False, "the service does not read what was sent")
+                break
+            time.sleep(0.0002)
 
     def send(self, method, parameters=None, descriptors=(), **flags):
         self.raw(message(method, parameters, **flags), descriptors)
