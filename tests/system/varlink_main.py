@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 varlink_main.py [GROUP...] - started by tests/system/varlink. The groups: protocol, parameters,
-descriptors, json, limits, clients.
+descriptors, json, limits, start, clients.
 """
 
 import sys
@@ -13,6 +13,7 @@ import varlink_json
 import varlink_limits
 import varlink_parameters
 import varlink_protocol
+import varlink_start
 from varlink_wire import Service, report
 
 GROUPS = {
@@ -21,6 +22,7 @@ GROUPS = {
     "descriptors": varlink_descriptors.run,
     "json": varlink_json.run,
     "limits": varlink_limits.run,
+    "start": varlink_start.run,
     "clients": varlink_clients.run,
 }
 

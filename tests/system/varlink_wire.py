@@ -193,7 +193,8 @@ def error_of(reply):
 class Service:
     """One of our own in a temporary folder, or one that runs already ($SHMSTATE_SOCKET)."""
 
-    def __init__(self, settings=""):
+    def __init__(self, settings="", log=None, prepare=None):
+        """log: where it writes what it says; prepare: done in its process before it runs."""
         self.path = None if settings else os.environ.get("SHMSTATE_SOCKET")
         self.is_ours = "SHMSTATE_SOCKET" not in os.environ
         self.process = self.folder = None
@@ -202,13 +203,17 @@ class Service:
         self.folder = tempfile.TemporaryDirectory(prefix="shmstate-varlink.")
         os.chmod(self.folder.name, 0o755)
         self.path = os.path.join(self.folder.name, "io.shmstate")
-        command = [os.environ["SHMSTATED"], f"--socket={self.path}"]
+        self.command = [os.environ["SHMSTATED"], f"--socket={self.path}"]
+        self.options = {"stderr": log, "preexec_fn": prepare}
         if settings:
             config = os.path.join(self.folder.name, "shmstated.conf")
             with open(config, "w") as file:
                 file.write(settings)
-            command.append(f"--config={config}")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            self.command.append(f"--config={config}")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, **self.options)
         self.wait()
 
     def wait(self):
