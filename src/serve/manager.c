@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,11 @@
 
 /* How long nobody must be connected for memory to be given back. */
 #define TRIM_USEC 1000000
+
+/* Descriptors of the service itself, and those that a worker keeps and opens for a look: some more
+ * than it was seen to have. */
+#define FILES_OWN 16
+#define FILES_OF_WORKER 20
 
 #define DEFAULT_SOCKET "/run/shmstate/io.shmstate"
 
@@ -61,10 +67,21 @@ static int load_config(struct manager *m, struct config *ret)
 	return r;
 }
 
-/* A descriptor a connection, and some for looks. */
+/*
+ * How many connections so many descriptors are enough for: each takes one. What the service has
+ * open, and opens for a look, is kept free, or there would be clients and no answers.
+ */
+static unsigned fitting_connections(rlim_t files, unsigned workers)
+{
+	rlim_t own = FILES_OWN + (rlim_t)workers * FILES_OF_WORKER;
+
+	return (unsigned)MIN(MAX(files > own ? files - own : 0, files / 8), UINT_MAX);
+}
+
 static void fit_to_descriptors(struct config *c)
 {
 	struct rlimit limit;
+	unsigned fitting;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
@@ -73,8 +90,13 @@ static void fit_to_descriptors(struct config *c)
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur / 4 * 3 < c->connections)
-		c->connections = (unsigned)(limit.rlim_cur / 4 * 3);
+	fitting = fitting_connections(limit.rlim_cur, c->workers);
+	if (fitting >= c->connections)
+		return;
+	log_message(LOG_WARNING,
+		    "Connections=%u is lowered to %u: no more than %llu files may be open",
+		    c->connections, fitting, (unsigned long long)limit.rlim_cur);
+	c->connections = fitting;
 }
 
 static int stop(struct manager *m)
@@ -132,8 +154,8 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		return 0;
 	sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_ns() / 1000);
 	if (load_config(m, &config) == 0) {
-		fit_to_descriptors(&config);
 		config.workers = m->config.workers;
+		fit_to_descriptors(&config);
 		config.probe = m->config.probe;
 		m->config = config;
 		server_configure(m->server, &config);

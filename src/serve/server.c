@@ -133,9 +133,6 @@ static int pause_listening(struct listener *l)
 
 	if (r < 0)
 		return r;
-	if (!l->timer)
-		return sd_event_add_time_relative(l->server->event, &l->timer, CLOCK_MONOTONIC,
-						  PAUSE_USEC, 0, on_pause_over, l);
 	r = sd_event_source_set_time_relative(l->timer, PAUSE_USEC);
 	return r < 0 ? r : sd_event_source_set_enabled(l->timer, SD_EVENT_ONESHOT);
 }
@@ -174,10 +171,15 @@ int server_listen(struct server *s, int fd)
 		return -ENOMEM;
 	}
 	l->server = s;
-	r = sd_event_add_io(s->event, &l->source, fd, EPOLLIN, on_connect, l);
+	/* Now: the first timer takes a descriptor, which there is none of when it is needed. */
+	r = sd_event_add_time(s->event, &l->timer, CLOCK_MONOTONIC, 0, 0, on_pause_over, l);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(l->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_io(s->event, &l->source, fd, EPOLLIN, on_connect, l);
 	if (r < 0) {
 		close(fd);
-		free(l);
+		listener_free(l);
 		return r;
 	}
 	sd_event_source_set_io_fd_own(l->source, true);

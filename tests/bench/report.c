@@ -8,6 +8,8 @@
 
 #define CELL 11
 #define CELL_PRODUCT 7
+/* What the way over the socket may cost, of the probe's time. */
+#define SERVICE_RATIO_MOST 1.2
 
 /* The product's own answer is what others are compared to; without BPF the portable one. */
 static const struct bench_result *reference(const struct bench_result *results)
@@ -133,6 +135,49 @@ static void print_drift(const struct bench_row *row, FILE *f)
 		(unsigned long long)row->before, (unsigned long long)row->after);
 }
 
+/*
+ * The service at the largest size asked for, in the layout in which it costs most beyond the probe.
+ * NULL: nothing was asked by the service.
+ */
+static const struct bench_row *dearest_by_service(const struct bench_report *report,
+						  double *ret_ratio)
+{
+	const struct bench_row *dearest = NULL;
+
+	for (size_t n = 0; n < report->n_rows; n++) {
+		const struct bench_row *row = &report->rows[n];
+		const struct bench_result *service = &row->results[PEER_SERVICE];
+		const struct bench_result *probe = &row->results[PEER_EXACT];
+		double ratio;
+
+		if (row->layout->bytes || row->left_out[0] || service->error || probe->error)
+			continue;
+		ratio = service->ms / probe->ms;
+		if (dearest && (row->bytes < dearest->bytes ||
+				(row->bytes == dearest->bytes && ratio <= *ret_ratio)))
+			continue;
+		dearest = row;
+		*ret_ratio = ratio;
+	}
+	return dearest;
+}
+
+static void print_service(const struct bench_report *report, FILE *f)
+{
+	double ratio;
+	const struct bench_row *row = dearest_by_service(report, &ratio);
+	char size[32];
+
+	if (!row)
+		return;
+	format_size(size, sizeof(size), row->bytes);
+	fprintf(f,
+		"\nBy the service, all states by descriptor, %s takes %.2f times what the probe "
+		"takes at most (%s): %s %.1f\n",
+		size, ratio, row->layout->name,
+		ratio <= SERVICE_RATIO_MOST ? "within" : "NOT within", SERVICE_RATIO_MOST);
+}
+
 /* What the product uses up, and how long it keeps a processor from anything else. */
 static void print_probe(const struct bench_report *report, FILE *f)
 {
@@ -197,6 +242,7 @@ void bench_report_text(const struct bench_report *report, FILE *f)
 		kernel.release, sysconf(_SC_NPROCESSORS_ONLN), report->swap, report->rounds,
 		has_exact(report) ? "exact" : "portable");
 	print_times(report, f);
+	print_service(report, f);
 	print_probe(report, f);
 	print_list(&report->list, f);
 }
@@ -254,11 +300,28 @@ static void json_row(FILE *f, const struct bench_row *row)
 	fprintf(f, "}}");
 }
 
+static void json_service(FILE *f, const struct bench_report *report)
+{
+	double ratio;
+	const struct bench_row *row = dearest_by_service(report, &ratio);
+
+	if (row)
+		fprintf(f,
+			"\"service\":{\"bytes\":%llu,\"layout\":\"%s\",\"ratio\":%.4f,"
+			"\"most\":%.1f,\"within\":%s},",
+			(unsigned long long)row->bytes, row->layout->name, ratio,
+			SERVICE_RATIO_MOST, ratio <= SERVICE_RATIO_MOST ? "true" : "false");
+	else
+		fprintf(f, "\"service\":null,");
+}
+
 void bench_report_json(const struct bench_report *report, FILE *f)
 {
 	const struct bench_list *list = &report->list;
 
-	fprintf(f, "{\"rounds\":%u,\"swap\":\"%s\",\"layouts\":[\n", report->rounds, report->swap);
+	fprintf(f, "{\"rounds\":%u,\"swap\":\"%s\",", report->rounds, report->swap);
+	json_service(f, report);
+	fprintf(f, "\"layouts\":[\n");
 	for (size_t i = 0; i < report->n_rows; i++) {
 		fprintf(f, i ? ",\n" : "");
 		json_row(f, &report->rows[i]);

@@ -84,19 +84,36 @@ char *question_format(const struct question *q, size_t *ret_length)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-/* What was known no longer holds. */
-static bool excused;
+/* What the answer looked at last has wrong. */
+static const char *wrong;
 
-static bool complain(const struct question *q, const char *what, struct json_object *reply)
+static bool complain(const char *what)
+{
+	wrong = what;
+	return false;
+}
+
+static void show_known(const struct object *o, uint64_t first, uint64_t count)
+{
+	printf("  known%s: %llu holes, %llu in core, %llu out\n",
+	       o->died ? " of what has gone" : "",
+	       (unsigned long long)object_count(o, first, count, KNOWN_HOLE),
+	       (unsigned long long)object_count(o, first, count, KNOWN_IN_CORE),
+	       (unsigned long long)object_count(o, first, count, KNOWN_OUT));
+}
+
+static enum verdict show_wrong(const struct question *q, struct json_object *reply)
 {
 	static unsigned n_shown;
 
-	excused = q->object && object_refresh(q->object) > 0;
-	if (!excused && n_shown++ < SHOWN)
-		printf("WRONG %s: %s: pages %llu+%llu, %.600s\n", kind_names[q->kind], what,
-		       (unsigned long long)q->first, (unsigned long long)q->count,
-		       json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
-	return false;
+	if (n_shown++ >= SHOWN)
+		return ANSWER_WRONG;
+	printf("WRONG %s: %s: pages %llu+%llu, %.600s\n", kind_names[q->kind], wrong,
+	       (unsigned long long)q->first, (unsigned long long)q->count,
+	       json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+	if (q->object)
+		show_known(q->object, q->first, q->count);
+	return ANSWER_WRONG;
 }
 
 static int64_t number(struct json_object *in, const char *name)
@@ -266,17 +283,16 @@ static bool map_fits(struct question *q, const char *map, size_t size)
 	return q->next == q->first + q->count;
 }
 
-static bool descriptor_fits(struct question *q, int64_t index, int *fds, size_t *n_fds)
+static bool descriptor_fits(struct question *q, int64_t index, const int *fds, size_t n_fds)
 {
 	struct stat st;
 	bool good = false;
 	char *map;
 	int fd;
 
-	if (index != 0 || *n_fds == 0)
+	if (index != 0 || n_fds == 0)
 		return false;
 	fd = fds[0];
-	memmove(fds, fds + 1, --*n_fds * sizeof(*fds));
 	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(struct shmstate_map_header)) {
 		map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (map != MAP_FAILED) {
@@ -284,8 +300,16 @@ static bool descriptor_fits(struct question *q, int64_t index, int *fds, size_t 
 			munmap(map, (size_t)st.st_size);
 		}
 	}
-	close(fd);
 	return good;
+}
+
+/* The one that belongs to this reply. */
+static void drop_descriptor(struct json_object *p, int *fds, size_t *n_fds)
+{
+	if (number(p, "fileDescriptor") != 0 || *n_fds == 0)
+		return;
+	close(fds[0]);
+	memmove(fds, fds + 1, --*n_fds * sizeof(*fds));
 }
 
 static bool object_is(const struct question *q, struct json_object *p)
@@ -295,30 +319,29 @@ static bool object_is(const struct question *q, struct json_object *p)
 	return inode && strtoull(inode + 1, NULL, 10) == q->object->inode;
 }
 
-static bool is_classified(struct question *q, struct json_object *p, struct json_object *reply,
-			  int *fds, size_t *n_fds, bool final)
+static bool is_classified(struct question *q, struct json_object *p, const int *fds, size_t n_fds,
+			  bool final)
 {
 	int64_t next = number(p, "next");
 	uint64_t end = q->first + q->count;
 
 	if ((uint64_t)number(p, "first") != q->next)
-		return complain(q, "first is not what was next", reply);
+		return complain("first is not what was next");
 	if (q->kind == ASK_EXTENTS && !extents_fit(q, field(p, "extents")))
-		return complain(q, "extents", reply);
+		return complain("extents");
 	if (q->kind == ASK_BITMAP &&
 	    !bitmap_fits(q, string(p, "bitmap"), next < 0 ? end : (uint64_t)next))
-		return complain(q, "bitmap", reply);
+		return complain("bitmap");
 	if (q->kind == ASK_DESCRIPTOR &&
 	    !descriptor_fits(q, number(p, "fileDescriptor"), fds, n_fds))
-		return complain(q, "what the descriptor holds", reply);
+		return complain("what the descriptor holds");
 	if (q->next != (next < 0 ? end : (uint64_t)next) || (final && q->more && q->next != end))
-		return complain(q, "not all pages", reply);
+		return complain("not all pages");
 	return true;
 }
 
 /* Objects that were there all the time must be listed; others may be. */
-static bool is_listed(struct question *q, struct json_object *p, struct json_object *reply,
-		      bool final)
+static bool is_listed(struct question *q, struct json_object *p, bool final)
 {
 	struct json_object *list = field(p, "objects");
 	size_t i,
@@ -337,21 +360,21 @@ static bool is_listed(struct question *q, struct json_object *p, struct json_obj
 		return true;
 	for (o = objects(); o; o = o->older)
 		n_least += o->born < q->asked && !o->died;
-	return q->n_listed >= n_least || complain(q, "an object is missing", reply);
+	return q->n_listed >= n_least || complain("an object is missing");
 }
 
-static bool is_right(struct question *q, struct json_object *p, struct json_object *reply, int *fds,
-		     size_t *n_fds, bool final)
+static bool is_right(struct question *q, struct json_object *p, const int *fds, size_t n_fds,
+		     bool final)
 {
 	if (q->kind == ASK_STATUS)
-		return number(p, "uptimeSeconds") >= 0 || complain(q, "no status", reply);
+		return number(p, "uptimeSeconds") >= 0 || complain("no status");
 	if (q->kind == ASK_LIST)
-		return is_listed(q, p, reply, final);
+		return is_listed(q, p, final);
 	if (!object_is(q, p))
-		return complain(q, "another object", reply);
+		return complain("another object");
 	if (!counts_fit(q, field(p, "counts")))
-		return complain(q, "counts", reply);
-	return q->kind == ASK_SUMMARIZE || is_classified(q, p, reply, fds, n_fds, final);
+		return complain("counts");
+	return q->kind == ASK_SUMMARIZE || is_classified(q, p, fds, n_fds, final);
 }
 
 /* Is it an error that comes of the load, and of nothing that was wrong with the call? */
@@ -372,23 +395,45 @@ static enum verdict judge_error(const struct question *q, const char *error,
 		}
 	if (q->object && q->object->died && !q->passes && strcmp(name, "NoSuchObject") == 0)
 		return ANSWER_GONE;
-	complain(q, "an error", reply);
-	return ANSWER_WRONG;
+	complain("an error");
+	return show_wrong(q, reply);
+}
+
+/*
+ * Somebody else may have had the pages moved: an answer that does not fit is looked at again with
+ * what the kernel says of them now. Only if it fits then is it excused; what moved may be called
+ * either from now on, so one answer is excused for each page at most.
+ */
+static enum verdict judge(struct question *q, struct json_object *p, struct json_object *reply,
+			  const int *fds, size_t n_fds, bool final)
+{
+	struct question before = *q;
+
+	if (is_right(q, p, fds, n_fds, final))
+		return ANSWER_RIGHT;
+	if (q->object && object_refresh(q->object) > 0) {
+		*q = before;
+		if (is_right(q, p, fds, n_fds, final))
+			return ANSWER_MOVED;
+	}
+	return show_wrong(q, reply);
 }
 
 enum verdict question_judge(struct question *q, struct json_object *reply, int *fds, size_t *n_fds,
 			    bool *ret_final)
 {
 	const char *error = string(reply, "error");
+	struct json_object *p = field(reply, "parameters");
+	enum verdict verdict;
 
 	*ret_final = !json_object_get_boolean(field(reply, "continues"));
 	if (*error)
 		return judge_error(q, error, reply);
 	if (!*ret_final && !q->more) {
-		complain(q, "continues", reply);
-		return ANSWER_WRONG;
+		complain("continues");
+		return show_wrong(q, reply);
 	}
-	if (is_right(q, field(reply, "parameters"), reply, fds, n_fds, *ret_final))
-		return ANSWER_RIGHT;
-	return excused ? ANSWER_MOVED : ANSWER_WRONG;
+	verdict = judge(q, p, reply, fds, *n_fds, *ret_final);
+	drop_descriptor(p, fds, n_fds);
+	return verdict;
 }

@@ -127,9 +127,16 @@ struct object *object_new(uint64_t n_pages, uint64_t run, bool holes)
 	return o;
 }
 
+/* Answers about it may still come. Nothing locks its pages from now on: they may be paged out
+ * (DAMON was seen to, where it pages out what is idle), but what is out cannot come in. */
 void object_close(struct object *o)
 {
+	uint64_t i;
+
 	object_refresh(o);
+	for (i = 0; i < o->n_pages; i++)
+		if (o->known[i] == KNOWN_IN_CORE)
+			o->known[i] = KNOWN_WRITTEN;
 	o->died = now_ns();
 	munmap(o->locked, o->n_pages * page_size);
 	close(o->fd);

@@ -152,7 +152,8 @@ struct footprint {
 
 /* One call on a connection of its own; fails the program if there is no answer. */
 struct json_object *ask_once(const char *method);
-void ask_slowly(void);
+/* Asks each question once, about little: what the service opens once and keeps is open then. */
+void warm_up(void);
 int footprint_read(pid_t pid, struct footprint *ret);
 void measure(uint64_t n_pages, unsigned seconds);
 

@@ -53,7 +53,7 @@ def varlinkctl(service):
     heading("varlinkctl")
     ctl = Varlinkctl(service)
     if not ctl.program:
-        report.not_tried("varlinkctl is not installed")
+        report.no_client("varlinkctl", "it is not installed")
         return
     options = ctl.run("--help").stdout
     ctl.run("--version")
@@ -117,12 +117,12 @@ def streams(ctl, options):
                   len([o for r in collected for o in r.get("objects", [])]) == len(objects),
                   "varlinkctl --collect")
         else:
-            report.not_tried("varlinkctl has no --collect")
+            report.no_client("varlinkctl --collect", "this varlinkctl has no such option")
 
 
 def push(ctl, options, descriptor):
     if "--push-fd" not in options:
-        report.not_tried("varlinkctl has no --push-fd (systemd 258)")
+        report.not_tried("varlinkctl --push-fd: this varlinkctl has none, systemd 258 has")
         return
     for method in ("Summarize", "Classify", "GetObject"):
         done = ctl.run("--json=short", f"--push-fd={descriptor}", "call", ctl.address, f"{INTERFACE}.{method}",
@@ -139,7 +139,7 @@ def python_varlink(service):
     try:
         import varlink
     except ImportError:
-        report.not_tried("python3-varlink is not installed")
+        report.no_client("python3-varlink", "it is not installed")
         return
     with varlink.Client.new_with_address(f"unix:{service.path}") as client, memory() as descriptor, \
             memory(name="shmstate-two"):
@@ -229,7 +229,7 @@ def varlink_go(service):
     with tempfile.TemporaryDirectory(prefix="shmstate-go.") as folder, memory() as descriptor:
         program, why = build_go(folder)
         if not program:
-            report.not_tried(f"varlink-go: {why}")
+            report.no_client("varlink-go", why)
             return
         done = run_client([program, f"unix:{service.path}", str(os.getpid()), str(descriptor)])
         check(done.returncode == 0, "varlink-go: not all was answered")

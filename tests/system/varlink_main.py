@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 varlink_main.py [GROUP...] - started by tests/system/varlink. The groups: protocol, parameters,
-descriptors, json, limits, waiting, dead, errors, clients.
+descriptors, json, limits, waiting, start, dead, errors, clients.
 """
 
 import sys
@@ -15,6 +15,7 @@ import varlink_json
 import varlink_limits
 import varlink_parameters
 import varlink_protocol
+import varlink_start
 import varlink_waiting
 from varlink_wire import Service, report
 
@@ -27,6 +28,7 @@ GROUPS = {
     "dead": varlink_dead.run,
     "errors": varlink_errors.run,
     "waiting": varlink_waiting.run,
+    "start": varlink_start.run,
     "clients": varlink_clients.run,
 }
 

@@ -35,13 +35,21 @@ def frames(service):
     with service.wire(quiet=True) as wire:
         for split in range(1, len(call)):
             wire.raw(call[:split])
-            if split % 8 == 0:
-                time.sleep(0.002)  # or the two would merge again, now and then
+            wire.until_read()
             wire.raw(call[split:])
             check(is_info(wire.receive()), f"split at {split}: no answer")
         for byte in call:
             wire.raw(bytes([byte]))
+            wire.until_read()
         check(is_info(wire.receive()), "byte by byte: no answer")
+        pair = call + message(STATUS)
+        for split in range(len(call), len(pair)):
+            wire.raw(pair[:split])
+            check(is_info(wire.receive()), f"two, split at {split}: no answer to the first")
+            wire.until_read()
+            wire.raw(pair[split:])
+            check("uptimeSeconds" in wire.receive().get("parameters", {}),
+                  f"two, split at {split}: no answer to the second")
     with service.wire(quiet=True) as wire:
         wire.raw(call * 3 + call[:10])
         check(all(is_info(wire.receive()) for _ in range(3)), "three merged: no answers")

@@ -6,11 +6,14 @@ and memory whose states are known.
 
 import array
 import contextlib
+import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 
 INTERFACE = "io.shmstate"
@@ -35,8 +38,14 @@ class Report:
         return good
 
     def not_tried(self, what):
+        """Of what, and why: tools/check looks for such lines."""
         self.missing.append(what)
-        print(f"varlink: not tried: {what}", flush=True)
+        print(f"-- not shown: {what}", flush=True)
+
+    def no_client(self, client, why):
+        """Where each is known to be installed (tests/vm), its absence is a fault."""
+        self.not_tried(f"{client}: {why}")
+        self.check(os.environ.get("SHMSTATE_ALL_CLIENTS") != "1", f"{client}: {why}, but is to be here")
 
 
 report = Report()
@@ -92,6 +101,15 @@ class Wire:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             pass  # what it said before is still to be read
+
+    def until_read(self):
+        """The service has taken what was sent: what is sent next comes to it as another piece."""
+        deadline = time.monotonic() + PATIENCE
+        while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4)))[0] > 0:
+            if time.monotonic() > deadline:
+                check(False, "the service does not read what was sent")
+                break
+            time.sleep(0.0002)
 
     def send(self, method, parameters=None, descriptors=(), **flags):
         self.raw(message(method, parameters, **flags), descriptors)
@@ -188,7 +206,8 @@ def error_of(reply):
 class Service:
     """One of our own in a temporary folder, or one that runs already ($SHMSTATE_SOCKET)."""
 
-    def __init__(self, settings=""):
+    def __init__(self, settings="", log=None, prepare=None):
+        """log: where it writes what it says; prepare: done in its process before it runs."""
         self.path = None if settings else os.environ.get("SHMSTATE_SOCKET")
         self.is_ours = "SHMSTATE_SOCKET" not in os.environ
         self.process = self.folder = None
@@ -197,13 +216,17 @@ class Service:
         self.folder = tempfile.TemporaryDirectory(prefix="shmstate-varlink.")
         os.chmod(self.folder.name, 0o755)
         self.path = os.path.join(self.folder.name, "io.shmstate")
-        command = [os.environ["SHMSTATED"], f"--socket={self.path}"]
+        self.command = [os.environ["SHMSTATED"], f"--socket={self.path}"]
+        self.options = {"stderr": log, "preexec_fn": prepare}
         if settings:
             config = os.path.join(self.folder.name, "shmstated.conf")
             with open(config, "w") as file:
                 file.write(settings)
-            command.append(f"--config={config}")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            self.command.append(f"--config={config}")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, **self.options)
         self.wait()
 
     def wait(self):
