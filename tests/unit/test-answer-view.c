@@ -20,7 +20,10 @@ static struct result *new_result(void)
 	r->view.snapshots = calloc(2, sizeof(*r->view.snapshots));
 	assert_non_null(r->view.snapshots);
 	r->view.n_snapshots = 2;
-	r->view.snapshots[0].stable = r->view.snapshots[1].stable = true;
+	for (size_t i = 0; i < 2; i++) {
+		r->view.snapshots[i].stable = true;
+		r->view.snapshots[i].probe = "walk";
+	}
 	return r;
 }
 
