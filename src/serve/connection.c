@@ -76,16 +76,19 @@ static int watch_stalling(struct connection *c)
 	return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
-/* That the other end has gone is told in any case. */
+/*
+ * That the other end has gone is told in any case. Who leaves replies unread is not asked for more
+ * calls, or their replies would pile up.
+ */
 static int watch(struct connection *c)
 {
 	uint32_t events = 0;
 	int r;
 
 	if (!STAILQ_EMPTY(&c->replies))
-		events |= EPOLLOUT;
-	if (!c->busy && !c->ending)
-		events |= EPOLLIN;
+		events = EPOLLOUT;
+	else if (!c->busy && !c->ending)
+		events = EPOLLIN;
 	r = sd_event_source_set_io_events(c->io, events);
 	return r < 0 ? r : watch_stalling(c);
 }
@@ -123,7 +126,6 @@ static int flush(struct connection *c)
 		if (n < 0)
 			return errno == EAGAIN ? 0 : errno == EINTR ? 0 : -errno;
 		r->sent += (size_t)n;
-		c->n_queued -= (size_t)n;
 		if (r->sent == r->length)
 			drop_reply(c);
 	}
@@ -148,10 +150,6 @@ static bool write_replies(struct connection *c)
 
 bool connection_send(struct connection *c, struct reply_list *replies)
 {
-	struct reply *r;
-
-	STAILQ_FOREACH (r, replies, link)
-		c->n_queued += r->length;
 	STAILQ_CONCAT(&c->replies, replies);
 	return write_replies(c);
 }

@@ -50,7 +50,6 @@ struct connection {
 	int fds[CONNECTION_FDS_MAX]; /* that came with the message in frame */
 	size_t n_fds;
 	struct reply_list replies;
-	size_t n_queued; /* bytes of these, not yet written */
 	bool busy;       /* a call is under way */
 	bool ending;     /* to be closed when all has been written */
 };

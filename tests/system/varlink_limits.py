@@ -5,8 +5,11 @@ Group "limits": what a service with small limits does when each is passed.
 
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
+import struct
+import termios
 import time
 
 import varlink_descriptors
@@ -175,6 +178,31 @@ def slowness(service, limits):
             most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
             check(stalled.total <= most, f"{stalled.total} bytes came")
         service.lives("clients that are too slow")
+    asks_without_reading(service, limits)
+
+
+def taken(wire):
+    """Has the service read all that was sent? It may take a moment."""
+    for _ in range(100):
+        unread, = struct.unpack("i", fcntl.ioctl(wire.socket, termios.TIOCOUTQ, bytes(4)))
+        if unread == 0:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def asks_without_reading(service, limits):
+    call = message("org.varlink.service.GetInterfaceDescription", {"interface": "io.shmstate"})
+    with service.wire(quiet=True) as wire:
+        sent = 0
+        while sent < 4096 and taken(wire):
+            wire.raw(call * 8)
+            sent += 8
+        time.sleep(3)  # more than SendSeconds: it is sent away
+        wire.rest_of_stream()
+        most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
+        check(sent < 4096 and wire.total <= most, f"{sent} calls were taken, {wire.total} bytes came")
+    service.lives("a client that asks without reading")
 
 
 def busy(service, limits):
