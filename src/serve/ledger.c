@@ -5,6 +5,9 @@
 #include "serve/ledger.h"
 #include "util/array.h"
 
+/* In all. */
+#define HELD_BYTES_MAX ((size_t)512 << 20)
+
 void ledger_init(struct ledger *l)
 {
 	*l = (struct ledger){0};
@@ -53,6 +56,13 @@ int ledger_take(struct ledger *l, uid_t uid, size_t amount, size_t *ret_total, s
 	}
 	pthread_mutex_unlock(&l->lock);
 	return u ? 0 : -ENOMEM;
+}
+
+size_t ledger_limit_passed(bool privileged, size_t total, size_t of_user)
+{
+	if (total > (privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 2))
+		return HELD_BYTES_MAX;
+	return !privileged && of_user > HELD_BYTES_MAX / 8 ? HELD_BYTES_MAX / 8 : 0;
 }
 
 void ledger_give(struct ledger *l, uid_t uid, size_t amount)

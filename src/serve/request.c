@@ -13,9 +13,6 @@
 #include "serve/request.h"
 #include "util/util.h"
 
-/* Memory of results, in all. */
-#define HELD_BYTES_MAX ((size_t)512 << 20)
-
 /* A look at something, and who waits for it. The first of them has the question. */
 struct scan {
 	struct task task;
@@ -60,27 +57,44 @@ static void request_free(struct request *r)
 	free(r);
 }
 
+/* What clients leave unread is theirs to read, but they must not keep all of the memory for it. */
+static int hold_replies(struct request *r)
+{
+	struct ledger *held = &r->all->held;
+	size_t total = 0, of_user = 0, limit;
+	struct reply *reply;
+
+	STAILQ_FOREACH (reply, &r->answer.replies, link)
+		if (reply_hold(reply, held, r->peer.uid, &total, &of_user) < 0)
+			return -ENOMEM;
+	limit = ledger_limit_passed(r->privileged, total, of_user);
+	if (limit == 0)
+		return 0;
+	return answer_refuse(&r->answer,
+			     answer_reply(ERROR_TOO_BUSY, error_with_number("limit", limit)));
+}
+
 /* Half of what may wait for the client; the other half is made while it reads. */
 static void make_replies(struct request *r)
 {
 	r->answer.n_bytes = 0;
 	r->error = answer_make(&r->answer, r->batch_bytes);
+	if (r->error >= 0)
+		r->error = hold_replies(r);
 }
 
-/*
- * Results are kept until all of them has been read, and clients may take their time. Other users
- * never take so much that there is nothing left for each other, or for whom the service is there.
- */
+/* Results are kept until all of them has been read, and clients may take their time. */
 static void hold(struct requests *all, const struct request *r, struct result *result)
 {
-	size_t total, of_user;
+	size_t total, of_user, limit;
 
-	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0)
+	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0) {
 		errors_fail(result, -ENOMEM);
-	else if (total > (r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 2))
-		errors_too_busy(result, HELD_BYTES_MAX);
-	else if (!r->privileged && of_user > HELD_BYTES_MAX / 8)
-		errors_too_busy(result, HELD_BYTES_MAX / 8);
+		return;
+	}
+	limit = ledger_limit_passed(r->privileged, total, of_user);
+	if (limit > 0)
+		errors_too_busy(result, limit);
 }
 
 static void run_scan(struct task *t, struct worker *w)
@@ -110,8 +124,14 @@ static void run_scan(struct task *t, struct worker *w)
 			continue;
 		answer_init(&r->answer, &r->question, result, r->message_bytes);
 		r->has_answer = true;
-		make_replies(r);
+		r->error = 0;
 	}
+	/*
+	 * There may be a thousand others, some gone meanwhile. Theirs are made one after the other,
+	 * each off before the next, when that a look took place has been told.
+	 */
+	if (result)
+		make_replies(first);
 	result_unref(result);
 }
 
@@ -143,7 +163,12 @@ static void deliver(struct request *r)
 		connection_end(c, "memory was short");
 		return;
 	}
-	error = r->answer.result->error;
+	/* Who has joined: no reply has been made yet. */
+	if (!finished && STAILQ_EMPTY(&r->answer.replies)) {
+		go_on(r);
+		return;
+	}
+	error = r->answer.result->error || r->answer.refused;
 	if (finished)
 		c->call = NULL;
 	/* If that ends the connection, a request that goes on has been abandoned, and is gone. */
@@ -226,7 +251,7 @@ void request_abandon(struct request *r)
 
 	r->connection = NULL;
 	if (!r->scan) {
-		if (!r->making)
+		if (!r->making || pool_withdraw(r->all->pool, &r->task))
 			request_free(r);
 		return;
 	}
@@ -349,7 +374,11 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 	if (!r)
 		return -ENOMEM;
 	*r = (struct request){
-		.task = {.uid = c->peer.uid, .run = run_more, .done = more_done, .drop = drop_more},
+		.task = {.uid = c->peer.uid,
+			 .goes_on = true,
+			 .run = run_more,
+			 .done = more_done,
+			 .drop = drop_more},
 		.all = all,
 		.connection = c,
 		.privileged = access_is_privileged(&all->policy, &c->peer),

@@ -8,12 +8,14 @@ import ctypes
 import fcntl
 import mmap
 import os
+import select
 import struct
 import termios
 import time
 
 import varlink_descriptors
-from varlink_wire import (Closed, Service, check, error_of, heading, memory, message, ours, report)
+from varlink_wire import (PASSED, PATIENCE, Closed, Service, check, error_of, heading, memory, message,
+                          ours, report)
 
 SMALL = """[Service]
 Workers=2
@@ -243,6 +245,42 @@ def busy(service, limits):
         check(counters(service)["cancelledScans"] > before["cancelledScans"], "none was ever cancelled")
 
 
+def hoard(service, ready, go):
+    """As another user: replies that are asked for and not read."""
+    with memory(pages=1 << 17, step=2) as descriptor, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(48)]
+        for wire in wires:
+            wire.send("Classify", {"selector": PASSED}, [descriptor], more=True)
+        for wire in wires:
+            select.select([wire.socket], [], [], PATIENCE)
+        os.write(ready, b"x")
+        os.read(go, 1)
+        firsts = [wire.receive() for wire in wires]
+        refusals = [first for first in firsts if "error" in first]
+        check(refusals and all(error_of(r) == "TooBusy" and r["parameters"] == {"limit": 64 << 20}
+                               for r in refusals), f"{len(refusals)} refusals: {refusals[:1]}")
+        check(len(refusals) < len(wires), "all were refused")
+
+
+def unread_replies():
+    heading("replies that another user leaves unread")
+    if os.geteuid() != 0:
+        report.not_tried("replies that another user leaves unread: not root")
+        return
+    ready, go = os.pipe(), os.pipe()
+    with Service("[Service]\nSendSeconds=600\n") as service, memory() as descriptor:
+        child = os.fork()
+        if child == 0:
+            varlink_descriptors.as_nobody(service, lambda: hoard(service, ready[1], go[0]))
+            os._exit(report.failures > 0)
+        os.read(ready[0], 1)
+        with service.wire(quiet=True) as wire:
+            reply = wire.call("Summarize", {"selector": ours(descriptor)})
+            check("error" not in reply, f"root: {reply}")
+        os.write(go[1], b"x")
+        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "who left them unread")
+
+
 LONG_LOOKS = """[Service]
 Workers=2
 ScanSeconds=20
@@ -311,3 +349,4 @@ def run(service):
         slowness(small, limits)
         busy(small, limits)
     kept_worker()
+    unread_replies()
