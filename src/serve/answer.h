@@ -17,7 +17,7 @@ struct reply {
 	char *data;
 	size_t length; /* the NUL included */
 	size_t sent;
-	int fd; /* goes along with the first byte; -1: none */
+	int fd;              /* goes along with the first byte; -1: none */
 	struct ledger *held; /* NULL, or where n_held is entered */
 	uid_t held_by;
 	size_t n_held;
@@ -39,7 +39,7 @@ struct answer {
 	size_t message_bytes;            /* limit of a message */
 	bool begun;
 	bool finished;
-	bool refused; /* by an error that is not the result's */
+	bool refused;              /* by an error that is not the result's */
 	uint64_t page;             /* that the next reply goes on with; of the object */
 	size_t index;              /* likewise, for lists */
 	struct reply_list replies; /* that were made */

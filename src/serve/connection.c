@@ -10,6 +10,9 @@
 
 #define READ_BYTES 65536
 
+/* There is about as much of memory as of descriptors, if one counts as this many bytes. */
+#define DESCRIPTOR_BYTES 65536
+
 static void close_fds(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -24,6 +27,13 @@ static void drop_reply(struct connection *c)
 	reply_free(r);
 }
 
+static void release_frame(struct connection *c)
+{
+	if (c->n_held > 0)
+		ledger_give(c->limits->held, c->peer.uid, c->n_held);
+	c->n_held = 0;
+}
+
 struct connection *connection_free(struct connection *c)
 {
 	if (!c)
@@ -33,6 +43,7 @@ struct connection *connection_free(struct connection *c)
 	while (!STAILQ_EMPTY(&c->replies))
 		drop_reply(c);
 	close_fds(c->fds, c->n_fds);
+	release_frame(c);
 	frame_done(&c->frame);
 	peer_done(&c->peer);
 	/* What it had not read, descriptors too, goes with the socket; the client need not wait. */
@@ -245,6 +256,7 @@ static void take_message(struct connection *c)
 
 	memcpy(fds, c->fds, sizeof(fds));
 	c->n_fds = 0;
+	release_frame(c);
 	/* The connection may be gone afterwards. */
 	c->frame = (struct frame){0};
 	c->busy = true;
@@ -255,6 +267,23 @@ static void take_message(struct connection *c)
 		c->user->message(c, frame.data, frame.length, fds, n_fds);
 	}
 	frame_done(&frame);
+}
+
+/* There is more to come, and it may be a while. */
+static void keep_part(struct connection *c)
+{
+	size_t bytes = c->frame.length + c->n_fds * DESCRIPTOR_BYTES, total, of_user, limit;
+
+	if (ledger_take(c->limits->held, c->peer.uid, bytes - c->n_held, &total, &of_user) < 0) {
+		close_now(c, "memory was short");
+		return;
+	}
+	c->n_held = bytes;
+	limit = ledger_limit_passed(c->privileged, total, of_user);
+	if (limit > 0)
+		refuse(c, ERROR_TOO_BUSY, limit);
+	else if (watch_stalling(c) < 0)
+		close_now(c, "memory was short");
 }
 
 static void read_message(struct connection *c)
@@ -281,8 +310,8 @@ static void read_message(struct connection *c)
 		refuse(c, ERROR_MESSAGE_TOO_LONG, c->limits->message_bytes);
 	else if (r < 0)
 		close_now(c, "could not be read from");
-	else if (watch_stalling(c) < 0)
-		close_now(c, "memory was short");
+	else
+		keep_part(c);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -302,8 +331,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *context
 	return 0;
 }
 
-int connection_new(sd_event *event, int fd, struct peer *peer, const struct connection_user *user,
-		   const struct connection_limits *limits, void *context, struct connection **ret)
+int connection_new(sd_event *event, int fd, struct peer *peer, bool privileged,
+		   const struct connection_user *user, const struct connection_limits *limits,
+		   void *context, struct connection **ret)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 	int r;
@@ -314,10 +344,18 @@ int connection_new(sd_event *event, int fd, struct peer *peer, const struct conn
 		return -ENOMEM;
 	}
 	*c = (struct connection){
-		.user = user, .limits = limits, .context = context, .peer = *peer, .fd = fd};
+		.user = user,
+		.limits = limits,
+		.context = context,
+		.peer = *peer,
+		.privileged = privileged,
+		.fd = fd,
+	};
 	*peer = (struct peer){0};
 	STAILQ_INIT(&c->replies);
 	r = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_io, c);
+	if (r >= 0 && !privileged)
+		r = sd_event_source_set_priority(c->io, SD_EVENT_PRIORITY_IDLE);
 	if (r < 0) {
 		connection_free(c);
 		return r;

@@ -281,6 +281,32 @@ def unread_replies():
         check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "who left them unread")
 
 
+def half_messages(service):
+    """As another user: there is an end to what may be half sent, in bytes and in descriptors."""
+    half = b'{"method":"%s","com.example.x":"' % INFO.encode()
+    with memory() as descriptor:
+        for data, descriptors in ((half + b"x" * 1000000, []), (half, [descriptor] * 8)):
+            with contextlib.ExitStack() as stack:
+                wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(150)]
+                for wire in wires:
+                    wire.raw(data, descriptors)
+                ready = select.select([wire.socket for wire in wires], [], [], PATIENCE)[0]
+                replies = [wire.rest() for wire in wires if wire.socket in ready]
+                check(replies and all(len(r) == 1 and error_of(r[0]) == "TooBusy" and
+                                      r[0]["parameters"] == {"limit": 64 << 20} for r in replies),
+                      f"{len(data)} bytes, {len(descriptors)} descriptors: {replies[:1]}")
+                check(len(replies) < 100, f"{len(replies)} of 150 were refused")
+
+
+def unfinished():
+    heading("messages that another user leaves half sent")
+    if os.geteuid() != 0:
+        report.not_tried("messages that another user leaves half sent: not root")
+        return
+    with Service("[Service]\nSendSeconds=600\n") as service:
+        varlink_descriptors.as_nobody(service, lambda: half_messages(service))
+
+
 LONG_LOOKS = """[Service]
 Workers=2
 ScanSeconds=20
@@ -350,3 +376,4 @@ def run(service):
         busy(small, limits)
     kept_worker()
     unread_replies()
+    unfinished()
