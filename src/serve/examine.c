@@ -362,6 +362,8 @@ static void examine_object(struct examination *e)
 {
 	struct result *result = e->result;
 	struct question summarized = *e->question;
+	/* Not in e: its question is looked at again when this one is gone. */
+	struct examination inner = *e;
 	int r;
 
 	if (!discover_object(e, true) || !discover_passed(e))
@@ -370,13 +372,13 @@ static void examine_object(struct examination *e)
 		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
 	result->listed = calloc(1, sizeof(*result->listed));
 	summarized.summarize = summarized.stability = true;
-	e->question = &summarized;
+	inner.question = &summarized;
 	if (!result->listed)
 		r = -ENOMEM;
-	else if (e->question->have_passed)
-		r = list_one(e, result->object);
+	else if (summarized.have_passed)
+		r = list_one(&inner, result->object);
 	else
-		r = list_visible(e, result->object);
+		r = list_visible(&inner, result->object);
 	if (r >= 0 && result->n_listed == 0)
 		errors_not_permitted(result, ACCESS_OWNER);
 	strip_own_descriptor(result->object);
