@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
@@ -253,6 +254,20 @@ int access_process(struct access *a, pid_t pid)
 int access_process_again(struct access *a, pid_t pid)
 {
 	return a->privileged ? 0 : ask_kernel(a->peer, pid);
+}
+
+int access_path(struct access *a, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	struct own_credentials own;
+	int r = become_peer(a->peer, &own), fd;
+
+	if (r < 0)
+		return r;
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	r = fd < 0 ? -errno : fd;
+	become_self(&own);
+	return r;
 }
 
 /* Through any process that the peer may read. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "discover/open.h"
@@ -261,11 +262,24 @@ static int list_one(struct examination *e, struct object *o)
 	return 0;
 }
 
+static void strip_own_descriptor(struct object *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n_holders; i++)
+		if (o->holders[i].pid != getpid())
+			o->holders[n++] = o->holders[i];
+	o->n_holders = n;
+}
+
 /* What the peer may not see is left out, and that something was is said. */
 static int list_visible(struct examination *e, struct object *o)
 {
-	int r = may_see(e, o), n;
+	int r, n;
 
+	/* What is held for looks, at this path for one. */
+	strip_own_descriptor(o);
+	r = may_see(e, o);
 	if (r == -EPERM) {
 		e->result->denied = true;
 		return 0;
@@ -348,16 +362,6 @@ static bool discover_passed(struct examination *e)
 	return r >= 0;
 }
 
-static void strip_own_descriptor(struct object *o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < o->n_holders; i++)
-		if (o->holders[i].pid != getpid())
-			o->holders[n++] = o->holders[i];
-	o->n_holders = n;
-}
-
 static void examine_object(struct examination *e)
 {
 	struct result *result = e->result;
@@ -388,36 +392,59 @@ static void examine_object(struct examination *e)
 		errors_fail(result, r);
 }
 
-void examine(struct worker *w, const struct question *q, struct access *access,
-	     struct result *result)
-{
-	struct examination e = {.worker = w, .question = q, .access = access, .result = result};
+/* A question by path, about what that has led to. */
+struct followed {
+	struct question question;
+	int fd;
+	char path[32];
+};
 
-	/* Each request says which probe it wants; the worker has what all of them take. */
-	w->prober.choice = q->probe;
-	if (!has_probe(&e))
-		return;
-	switch (q->method) {
+/* Paths are others' to follow with their own rights; the service may go everywhere. */
+static bool follow_path(struct examination *e, struct followed *f)
+{
+	const char *path = e->question->selector.path;
+
+	if (!path || e->access->privileged)
+		return true;
+	f->fd = access_path(e->access, path);
+	if (f->fd >= 0) {
+		snprintf(f->path, sizeof(f->path), "/proc/self/fd/%d", f->fd);
+		f->question = *e->question;
+		f->question.selector.path = f->path;
+		e->question = &f->question;
+	} else if (!may_ask(e)) {
+		return false;
+	} else if (e->question->method == METHOD_LIST_OBJECTS) {
+		e->result->denied = true; /* as where there is something that is hidden */
+	} else {
+		errors_not_permitted(e->result, ACCESS_OWNER);
+	}
+	return f->fd >= 0;
+}
+
+static void look(struct examination *e)
+{
+	switch (e->question->method) {
 	case METHOD_SUMMARIZE:
 	case METHOD_CLASSIFY:
-		examine_states(&e);
+		examine_states(e);
 		break;
 	case METHOD_LOCATE:
-		examine_slots(&e);
+		examine_slots(e);
 		break;
 	case METHOD_LIST_OBJECTS:
-		examine_list(&e);
+		examine_list(e);
 		break;
 	case METHOD_GET_OBJECT:
-		examine_object(&e);
+		examine_object(e);
 		break;
 	case METHOD_GET_PAGEMAP:
-		if (may_ask(&e))
-			examine_view(&e);
+		if (may_ask(e))
+			examine_view(e);
 		break;
 	case METHOD_GET_CAPABILITIES:
-		result->caps = *w->prober.caps;
-		prober_tell(&w->prober, &result->caps);
+		e->result->caps = *e->worker->prober.caps;
+		prober_tell(&e->worker->prober, &e->result->caps);
 		break;
 	case METHOD_GET_STATUS:
 	case METHOD_GET_INFO:
@@ -425,5 +452,19 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 	case METHOD_MAX:
 		break; /* answered in the loop */
 	}
+}
+
+void examine(struct worker *w, const struct question *q, struct access *access,
+	     struct result *result)
+{
+	struct examination e = {.worker = w, .question = q, .access = access, .result = result};
+	struct followed followed = {.fd = -1};
+
+	/* Each request says which probe it wants; the worker has what all of them take. */
+	w->prober.choice = q->probe;
+	if (!has_probe(&e) || !follow_path(&e, &followed))
+		return;
+	look(&e);
+	closep(&followed.fd);
 	may_ask_process(&e, access_process_again);
 }

@@ -268,6 +268,29 @@ def contained_process(uid):
         yield child
 
 
+def paths(service):
+    heading("ptrace: nor does a path lead into another's process")
+    with shm_file(ALICE, 0o600) as own:
+        opened = os.open(own, os.O_RDONLY | os.O_CLOEXEC)
+        with process(BOB, prepare=lambda: os.chdir("/dev/shm"), keep=(opened,)) as others:
+            name = os.path.basename(own)
+
+            def asks():
+                expect(service, "no error", "Summarize", {"path": own}, what="own file")
+                with service.wire(quiet=True) as wire:
+                    reply = wire.call("GetObject", {"selector": {"path": own}})["parameters"]
+                    check(reply["object"]["holders"] == [], f"holders: {reply}")
+                for path in (f"/proc/{others}/fd/{opened}", f"/proc/{others}/cwd/{name}",
+                             f"/proc/{others}/root/{own}", "/proc/self/fd/0"):
+                    expect(service, "NotPermitted owner", "Summarize", {"path": path})
+                    with service.wire(quiet=True) as wire:
+                        reply = wire.call("ListObjects", {"selector": {"path": path}})
+                    check(reply["parameters"]["objects"] == [], f"list of {path}: {reply}")
+
+            as_user(ALICE, asks)
+        os.close(opened)
+
+
 def namespaces(service):
     heading("ptrace: who is contained by root is root's")
     with contained_process(ALICE) as pid:
@@ -381,7 +404,7 @@ def anybody(service):
 
 def main():
     with Service() as service:
-        for row in (everything, writable_descriptor, owner, ptrace, namespaces, not_writable, locate,
+        for row in (everything, writable_descriptor, owner, ptrace, paths, namespaces, not_writable, locate,
                     lists, anybody):
             row(service)
     print(f"access: {report.tests} checks, {report.failures} failures")
