@@ -122,13 +122,19 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 static struct reply *make_error(struct answer *a)
 {
 	struct json_object *copy = NULL;
+	struct reply *r;
 
 	/* Others may be told the same at this moment, and json-c counts references without a lock.
 	 */
 	if (a->result->error_parameters &&
 	    json_object_deep_copy(a->result->error_parameters, &copy, NULL) < 0)
 		return NULL;
-	return answer_reply(a->result->error, copy);
+	r = answer_reply(a->result->error, copy);
+	if (!r || r->length <= a->message_bytes)
+		return r;
+	/* A list of objects. */
+	reply_free(r);
+	return answer_reply(ERROR_TOO_LARGE, error_with_number("limit", a->message_bytes));
 }
 
 static struct reply *make_reply(struct answer *a)

@@ -109,7 +109,7 @@ static void describe(struct connection *c, const struct question *q)
 		answer_now(c, NULL, error_with_text("description", text));
 	else
 		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
-			   error_with_text("interface", q->interface));
+			   error_with_name("interface", q->interface));
 }
 
 /* What takes a look at something. The question is taken over. */
@@ -158,10 +158,10 @@ static void refuse_method(struct connection *c, const char *method, int error)
 		strndup(method, dot ? (size_t)(dot - method) : strlen(method));
 
 	if (error == -ENOENT)
-		answer_now(c, ERROR_METHOD_NOT_FOUND, error_with_text("method", method));
+		answer_now(c, ERROR_METHOD_NOT_FOUND, error_with_name("method", method));
 	else
 		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
-			   error_with_text("interface", interface ? interface : ""));
+			   error_with_name("interface", interface ? interface : ""));
 }
 
 /* Gives the question the descriptor that it names. */
@@ -187,7 +187,7 @@ static void dispatch_call(struct connection *c, const struct call *call, int *fd
 	}
 	if (call->upgrade) {
 		answer_now(c, ERROR_METHOD_NOT_IMPLEMENTED,
-			   error_with_text("method", call->method));
+			   error_with_name("method", call->method));
 		return;
 	}
 	r = question_parse((enum method)method, call->parameters, &q, &bad);
@@ -197,7 +197,7 @@ static void dispatch_call(struct connection *c, const struct call *call, int *fd
 		r = -EINVAL;
 	}
 	if (r == -EINVAL && bad) {
-		answer_now(c, ERROR_INVALID_PARAMETER, error_with_text("parameter", bad));
+		answer_now(c, ERROR_INVALID_PARAMETER, error_with_name("parameter", bad));
 	} else if (r < 0) {
 		connection_end(c, "memory was short");
 	} else {

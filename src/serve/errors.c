@@ -1,16 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <string.h>
 
 #include "json/encode.h"
 #include "serve/errors.h"
 #include "util/stop.h"
 #include "util/text.h"
 
+/* No name of ours is that long, and the shortest messages that may be set hold it, escaped. */
+#define NAME_BYTES 512
+
 struct json_object *error_with_text(const char *field, const char *text)
 {
 	struct json_object *j = json_object_new_object();
 
 	json_object_object_add(j, field, json_object_new_string(text));
+	return j;
+}
+
+struct json_object *error_with_name(const char *field, const char *name)
+{
+	struct json_object *j = json_object_new_object();
+	size_t n = strnlen(name, NAME_BYTES);
+
+	/* Not within a character. */
+	while (name[n] && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		n--;
+	json_object_object_add(j, field, json_object_new_string_len(name, (int)n));
 	return j;
 }
 

@@ -30,6 +30,11 @@
 
 /* Parameters with one field. */
 struct json_object *error_with_text(const char *field, const char *text);
+/*
+ * The same, of what a client sent: at most the beginning of it, for the reply must not be longer
+ * than a message may be.
+ */
+struct json_object *error_with_name(const char *field, const char *name);
 struct json_object *error_with_number(const char *field, uint64_t n);
 
 /* Each makes the result that error. */

@@ -58,6 +58,21 @@ def messages(service, limit):
         service.lives("a message that is too long")
 
 
+def echoes(service, limit):
+    heading("what an error says of a long message")
+    for head, tail in ((b'{"method":"', b'"}'), (b'{"method":"io.shmstate.', b'"}'),
+                       (b'{"method":"io.shmstate.GetStatus","parameters":{"', b'":1}}'),
+                       (b'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"',
+                        b'"}}')):
+        for unit in ("a", "\u00e9", "\U0001f600", "\\u0001", "."):
+            unit = unit.encode()
+            with service.wire(quiet=True) as wire:
+                wire.raw(head + unit * ((limit - len(head) - len(tail)) // len(unit)) + tail + b"\0")
+                reply = wire.receive()
+                check("error" in reply and wire.length <= limit,
+                      f"{head}{unit}: {wire.length} bytes: {str(reply)[:80]}")
+
+
 def calls(service, limit):
     heading("pipelined calls")
     with memory(pages=4096, step=2) as slow:
@@ -150,6 +165,16 @@ def cut(service, limit):
               f"a long list: {str(reply)[:200]}")
         replies = wire.more("ListObjects", {"selector": {"pid": os.getpid()}})
         check(sum(len(r["parameters"]["objects"]) for r in replies) >= 500, "a long list, streamed")
+
+
+def several():
+    heading("an error that is longer than a message")
+    with Service("[Service]\nMessageBytes=4K\n") as service, contextlib.ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(memory(pages=1, written=(), name="shmstate-several"))
+        with service.wire(quiet=True) as wire:
+            reply = wire.call("Summarize", {"selector": {"pid": os.getpid(), "name": "shmstate-several"}})
+            check(error_of(reply) == "TooLarge" and wire.length <= 4096, f"{wire.length}: {str(reply)[:80]}")
 
 
 def pieces(wire, asked, limit):
@@ -369,11 +394,13 @@ def run(service):
         check(limits["messageBytes"] == 65536 and limits["pipelinedCalls"] == 16 and
               limits["connectionsPerUser"] == 8, f"the configuration was not read: {limits}")
         messages(small, limits["messageBytes"])
+        echoes(small, limits["messageBytes"])
         calls(small, limits["pipelinedCalls"])
         connections(small, limits)
         cut(small, limits["messageBytes"])
         slowness(small, limits)
         busy(small, limits)
+    several()
     kept_worker()
     unread_replies()
     unfinished()
