@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "discover/target.h"
@@ -31,20 +32,33 @@ static int describe(struct target *t, const char *path)
 	return t->real ? 0 : -errno;
 }
 
-int target_find(const char *path, struct target *ret)
+/* Takes fd over. */
+static int find(int fd, const char *path, struct target *ret)
 {
-	struct target t = {.fd = open(path, O_PATH | O_CLOEXEC)};
-	int r;
+	struct target t = {.fd = fd};
+	int r = describe(&t, path);
 
-	if (t.fd < 0)
-		return -errno;
-	r = describe(&t, path);
 	if (r < 0) {
 		target_done(&t);
 		return r;
 	}
 	*ret = t;
 	return 0;
+}
+
+int target_find(const char *path, struct target *ret)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : find(fd, path, ret);
+}
+
+int target_of(int fd, struct target *ret)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return find(fd, path, ret);
 }
 
 int target_find_by(const struct target_finder *finder, const char *path, struct target *ret)

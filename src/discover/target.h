@@ -27,6 +27,9 @@ void target_done(struct target *t);
 /* Returns 0, -ENOTTY (that is no regular file), or another negative errno. */
 int target_find(const char *path, struct target *ret);
 
+/* The same of what fd, by O_PATH, is. Takes it over. */
+int target_of(int fd, struct target *ret);
+
 /* Does the same, or fails with errors of its own. context: borrowed. */
 struct target_finder {
 	int (*find)(void *context, const char *path, struct target *ret);

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -153,29 +156,6 @@ static int try_maps(int dir)
 	return n == 0 ? -ESRCH : 0;
 }
 
-static int ask_kernel(const struct peer *peer, pid_t pid)
-{
-	_cleanup_close_ int dir = -1;
-	char path[32];
-	int r;
-
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	r = try_as_peer(peer, try_maps, dir);
-	return r == -ENOENT ? -ESRCH : r;
-}
-
-/* As the kernel asks before it tells of residency: is the file writable, however it was opened? */
-static int try_writing(int fd)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : 0;
-}
-
 /*
  * The kernel lets each process look at itself whatever credentials its threads have: of the
  * service, which has other clients' objects open, it would always say yes.
@@ -188,6 +168,71 @@ static bool is_own_thread(pid_t pid)
 	return faccessat(AT_FDCWD, path, F_OK, 0) == 0 || errno != ENOENT;
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/*
+ * The owner of a user namespace has all capabilities over the processes within, and by the owner
+ * the kernel means the effective user. That is still us: of what is in containers that root has
+ * made, it would always say yes. (To change that one too would let the peer meddle with the
+ * thread's scheduling.) To be asked last, for a process never comes back to where it was.
+ * Returns 0, -EPERM, or another negative errno.
+ */
+static int check_namespace(int dir)
+{
+	_cleanup_close_ int own = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC), top = -1;
+	int ns = openat(dir, "ns/user", O_RDONLY | O_CLOEXEC);
+	uid_t owner;
+
+	if (own < 0 && errno == ENOENT)
+		return 0; /* this kernel has none */
+	while (ns >= 0 && !is_same_file(ns, own)) {
+		closep(&top);
+		top = ns;
+		ns = ioctl(top, NS_GET_PARENT);
+	}
+	if (ns < 0)
+		return -errno;
+	close(ns);
+	if (top < 0)
+		return 0;
+	if (ioctl(top, NS_GET_OWNER_UID, &owner) < 0)
+		return -errno;
+	return owner == geteuid() ? -EPERM : 0;
+}
+
+static int ask_kernel(const struct peer *peer, pid_t pid)
+{
+	_cleanup_close_ int dir = -1;
+	char path[32];
+	int r;
+
+	if (is_own_thread(pid))
+		return -EPERM;
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	r = try_as_peer(peer, try_maps, dir);
+	if (r >= 0)
+		r = check_namespace(dir);
+	return r == -ENOENT ? -ESRCH : r == -EACCES ? -EPERM : r;
+}
+
+/* As the kernel asks before it tells of residency: is the file writable, however it was opened? */
+static int try_writing(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
 int access_process(struct access *a, pid_t pid)
 {
 	int r;
@@ -197,7 +242,7 @@ int access_process(struct access *a, pid_t pid)
 	for (size_t i = 0; i < a->n_known; i++)
 		if (a->known[i].pid == pid)
 			return a->known[i].readable ? 0 : -EPERM;
-	r = is_own_thread(pid) ? -EPERM : ask_kernel(a->peer, pid);
+	r = ask_kernel(a->peer, pid);
 	if (r < 0 && r != -EPERM)
 		return r;
 	if (ARRAY_RESERVE(&a->known, &a->n_allocated, a->n_known) < 0)
@@ -209,6 +254,20 @@ int access_process(struct access *a, pid_t pid)
 int access_process_again(struct access *a, pid_t pid)
 {
 	return a->privileged ? 0 : ask_kernel(a->peer, pid);
+}
+
+int access_path(const struct peer *peer, const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	struct own_credentials own;
+	int r = become_peer(peer, &own), fd;
+
+	if (r < 0)
+		return r;
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	r = fd < 0 ? -errno : fd;
+	become_self(&own);
+	return r;
 }
 
 /* Through any process that the peer may read. */

@@ -63,6 +63,12 @@ int access_process(struct access *a, pid_t pid);
 int access_process_again(struct access *a, pid_t pid);
 
 /*
+ * What a path leads to, with the peer's rights, and not by way of what a process has open: that
+ * would tell it of the process. Returns a descriptor (O_PATH), or a negative errno.
+ */
+int access_path(const struct peer *peer, const char *path);
+
+/*
  * May the peer be told that there is this object? If it may read a process that holds or maps it.
  * Returns 0, -EPERM, or another negative errno.
  */

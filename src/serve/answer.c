@@ -26,10 +26,25 @@ struct reply *reply_free(struct reply *r)
 {
 	if (!r)
 		return NULL;
+	if (r->held)
+		ledger_give(r->held, r->held_by, r->n_held);
 	free(r->data);
 	closep(&r->fd);
 	free(r);
 	return NULL;
+}
+
+int reply_hold(struct reply *r, struct ledger *held, uid_t uid, size_t *ret_total,
+	       size_t *ret_of_user)
+{
+	int error = ledger_take(held, uid, r->length, ret_total, ret_of_user);
+
+	if (error < 0)
+		return error;
+	r->held = held;
+	r->held_by = uid;
+	r->n_held = r->length;
+	return 0;
 }
 
 struct reply *answer_reply(const char *error, struct json_object *parameters, size_t limit)
@@ -57,7 +72,7 @@ void answer_init(struct answer *a, const struct question *q, struct result *resu
 	STAILQ_INIT(&a->replies);
 }
 
-void answer_done(struct answer *a)
+static void drop_replies(struct answer *a)
 {
 	struct reply *r;
 
@@ -65,6 +80,21 @@ void answer_done(struct answer *a)
 		STAILQ_REMOVE_HEAD(&a->replies, link);
 		reply_free(r);
 	}
+}
+
+int answer_refuse(struct answer *a, struct reply *reply)
+{
+	drop_replies(a);
+	if (!reply)
+		return -ENOMEM;
+	STAILQ_INSERT_TAIL(&a->replies, reply, link);
+	a->refused = a->finished = true;
+	return 0;
+}
+
+void answer_done(struct answer *a)
+{
+	drop_replies(a);
 	a->result = result_unref(a->result);
 }
 
@@ -123,8 +153,7 @@ static struct reply *make_reply(struct answer *a)
 		json_object_put(parameters);
 		closep(&draft.fd);
 		a->finished = true;
-		return answer_reply(ERROR_FAILED, error_of_failure(draft.error),
-				    a->message_bytes);
+		return answer_reply(ERROR_FAILED, error_of_failure(draft.error), a->message_bytes);
 	}
 	/* Without `more` there is one reply, which says with which page to go on. */
 	a->finished = !draft.goes_on || !a->question->more;

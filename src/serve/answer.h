@@ -17,7 +17,10 @@ struct reply {
 	char *data;
 	size_t length; /* the NUL included */
 	size_t sent;
-	int fd; /* goes along with the first byte; -1: none */
+	int fd;              /* goes along with the first byte; -1: none */
+	struct ledger *held; /* NULL, or where n_held is entered */
+	uid_t held_by;
+	size_t n_held;
 };
 
 STAILQ_HEAD(reply_list, reply);
@@ -26,12 +29,17 @@ STAILQ_HEAD(reply_list, reply);
 struct reply *reply_new(char *data, size_t length, int fd);
 struct reply *reply_free(struct reply *r); /* NULL is fine; returns NULL */
 
+/* Enters its memory, until it is freed. As ledger_take(). */
+int reply_hold(struct reply *r, struct ledger *held, uid_t uid, size_t *ret_total,
+	       size_t *ret_of_user);
+
 struct answer {
 	const struct question *question; /* borrowed */
 	struct result *result;           /* a reference of its own */
 	size_t message_bytes;            /* limit of a message */
 	bool begun;
 	bool finished;
+	bool refused;              /* by an error that is not the result's */
 	uint64_t page;             /* that the next reply goes on with; of the object */
 	size_t index;              /* likewise, for lists */
 	struct reply_list replies; /* that were made */
@@ -47,6 +55,9 @@ void answer_done(struct answer *a);
  * connection is to be closed.
  */
 int answer_make(struct answer *a, size_t n_bytes);
+
+/* The replies that were made are dropped, for this, the last. NULL is -ENOMEM. */
+int answer_refuse(struct answer *a, struct reply *reply);
 
 /*
  * A single reply, of an error if error is not NULL; one that is longer than limit says that. Takes

@@ -11,6 +11,9 @@
 
 #define READ_BYTES 65536
 
+/* There is about as much of memory as of descriptors, if one counts as this many bytes. */
+#define DESCRIPTOR_BYTES 65536
+
 static void close_fds(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -25,6 +28,13 @@ static void drop_reply(struct connection *c)
 	reply_free(r);
 }
 
+static void release_frame(struct connection *c)
+{
+	if (c->n_held > 0)
+		ledger_give(c->limits->held, c->peer.uid, c->n_held);
+	c->n_held = 0;
+}
+
 struct connection *connection_free(struct connection *c)
 {
 	if (!c)
@@ -34,6 +44,7 @@ struct connection *connection_free(struct connection *c)
 	while (!STAILQ_EMPTY(&c->replies))
 		drop_reply(c);
 	close_fds(c->fds, c->n_fds);
+	release_frame(c);
 	frame_done(&c->frame);
 	peer_done(&c->peer);
 	/* What it had not read, descriptors too, goes with the socket; the client need not wait. */
@@ -77,16 +88,19 @@ static int watch_stalling(struct connection *c)
 	return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
-/* That the other end has gone is told in any case. */
+/*
+ * That the other end has gone is told in any case. Who leaves replies unread is not asked for more
+ * calls, or their replies would pile up.
+ */
 static int watch(struct connection *c)
 {
 	uint32_t events = 0;
 	int r;
 
 	if (!STAILQ_EMPTY(&c->replies))
-		events |= EPOLLOUT;
-	if (!c->busy && !c->ending)
-		events |= EPOLLIN;
+		events = EPOLLOUT;
+	else if (!c->busy && !c->ending)
+		events = EPOLLIN;
 	r = sd_event_source_set_io_events(c->io, events);
 	return r < 0 ? r : watch_stalling(c);
 }
@@ -124,7 +138,6 @@ static int flush(struct connection *c)
 		if (n < 0)
 			return errno == EAGAIN ? 0 : errno == EINTR ? 0 : -errno;
 		r->sent += (size_t)n;
-		c->n_queued -= (size_t)n;
 		if (r->sent == r->length)
 			drop_reply(c);
 	}
@@ -149,10 +162,6 @@ static bool write_replies(struct connection *c)
 
 bool connection_send(struct connection *c, struct reply_list *replies)
 {
-	struct reply *r;
-
-	STAILQ_FOREACH (r, replies, link)
-		c->n_queued += r->length;
 	STAILQ_CONCAT(&c->replies, replies);
 	return write_replies(c);
 }
@@ -207,11 +216,10 @@ void connection_next(struct connection *c)
 }
 
 /* One last word, which need not be an answer to anything. */
-static void refuse(struct connection *c, const char *error, uint64_t limit)
+static void refuse(struct connection *c, const char *error, struct json_object *parameters)
 {
 	c->busy = true;
-	if (connection_send_one(c, answer_reply(error, error_with_number("limit", limit),
-						c->limits->message_bytes)))
+	if (connection_send_one(c, answer_reply(error, parameters, c->limits->message_bytes)))
 		connection_end(c, error);
 }
 
@@ -268,6 +276,7 @@ static void take_message(struct connection *c)
 
 	memcpy(fds, c->fds, sizeof(fds));
 	c->n_fds = 0;
+	release_frame(c);
 	/* The connection may be gone afterwards. */
 	c->frame = (struct frame){0};
 	c->busy = true;
@@ -310,6 +319,23 @@ static void count_calls(struct connection *c, const char *bytes, size_t n)
 	c->n_left = limit;
 }
 
+/* There is more to come, and it may be a while. */
+static void keep_part(struct connection *c)
+{
+	size_t bytes = c->frame.length + c->n_fds * DESCRIPTOR_BYTES, total, of_user;
+	struct busy busy;
+
+	if (ledger_take(c->limits->held, c->peer.uid, bytes - c->n_held, &total, &of_user) < 0) {
+		close_now(c, "memory was short");
+		return;
+	}
+	c->n_held = bytes;
+	if (ledger_is_passed(c->privileged, total, of_user, &busy))
+		refuse(c, ERROR_TOO_BUSY, error_busy(busy));
+	else if (watch_stalling(c) < 0)
+		close_now(c, "memory was short");
+}
+
 static void read_message(struct connection *c)
 {
 	static char buf[READ_BYTES];
@@ -326,18 +352,20 @@ static void read_message(struct connection *c)
 	if (!c->counted)
 		count_calls(c, buf, (size_t)n);
 	if (c->counted && c->n_left == 0) {
-		refuse(c, ERROR_TOO_MANY_CALLS, c->limits->pipelined_calls);
+		refuse(c, ERROR_TOO_MANY_CALLS,
+		       error_with_number("limit", c->limits->pipelined_calls));
 		return;
 	}
 	r = read_part(c, buf, frame_part(buf, (size_t)n, &complete));
 	if (r > 0)
 		take_message(c);
 	else if (r == -EMSGSIZE)
-		refuse(c, ERROR_MESSAGE_TOO_LONG, c->limits->message_bytes);
+		refuse(c, ERROR_MESSAGE_TOO_LONG,
+		       error_with_number("limit", c->limits->message_bytes));
 	else if (r < 0)
 		close_now(c, "could not be read from");
-	else if (watch_stalling(c) < 0)
-		close_now(c, "memory was short");
+	else
+		keep_part(c);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -357,8 +385,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *context
 	return 0;
 }
 
-int connection_new(sd_event *event, int fd, struct peer *peer, const struct connection_user *user,
-		   const struct connection_limits *limits, void *context, struct connection **ret)
+int connection_new(sd_event *event, int fd, struct peer *peer, bool privileged,
+		   const struct connection_user *user, const struct connection_limits *limits,
+		   void *context, struct connection **ret)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 	int r;
@@ -369,10 +398,18 @@ int connection_new(sd_event *event, int fd, struct peer *peer, const struct conn
 		return -ENOMEM;
 	}
 	*c = (struct connection){
-		.user = user, .limits = limits, .context = context, .peer = *peer, .fd = fd};
+		.user = user,
+		.limits = limits,
+		.context = context,
+		.peer = *peer,
+		.privileged = privileged,
+		.fd = fd,
+	};
 	*peer = (struct peer){0};
 	STAILQ_INIT(&c->replies);
 	r = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_io, c);
+	if (r >= 0 && !privileged)
+		r = sd_event_source_set_priority(c->io, SD_EVENT_PRIORITY_IDLE);
 	if (r < 0) {
 		connection_free(c);
 		return r;

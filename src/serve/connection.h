@@ -21,6 +21,7 @@ struct connection_limits {
 	size_t message_bytes;
 	size_t pipelined_calls;
 	unsigned stall_seconds; /* that a client may leave a message half sent, or a reply unread */
+	struct ledger *held;    /* where what is half sent is entered */
 };
 
 /* Whoever takes the messages. The connection may be freed in any of these but read. */
@@ -43,24 +44,29 @@ struct connection {
 	void *context; /* the user's */
 	void *call;    /* likewise: what is under way */
 	struct peer peer;
+	bool privileged;
 	int fd;
 	sd_event_source *io;
 	sd_event_source *timer; /* runs while something is half done */
 	struct frame frame;
 	int fds[CONNECTION_FDS_MAX]; /* that came with the message in frame */
 	size_t n_fds;
+	size_t n_held; /* entered for these two */
 	struct reply_list replies;
-	size_t n_queued; /* bytes of these, not yet written */
-	bool busy;       /* a call is under way */
-	bool ending;     /* to be closed when all has been written */
-	bool finishing;  /* to be closed when what has come has been answered */
-	bool counted;    /* no more than n_left calls are taken; then there were too many */
+	bool busy;      /* a call is under way */
+	bool ending;    /* to be closed when all has been written */
+	bool finishing; /* to be closed when what has come has been answered */
+	bool counted;   /* no more than n_left calls are taken; then there were too many */
 	size_t n_left;
 };
 
-/* Takes fd over, and peer. Returns 0 or a negative errno. */
-int connection_new(sd_event *event, int fd, struct peer *peer, const struct connection_user *user,
-		   const struct connection_limits *limits, void *context, struct connection **ret);
+/*
+ * Takes fd over, and peer. Who is not privileged is heard when there is nothing else to do. Returns
+ * 0 or a negative errno.
+ */
+int connection_new(sd_event *event, int fd, struct peer *peer, bool privileged,
+		   const struct connection_user *user, const struct connection_limits *limits,
+		   void *context, struct connection **ret);
 struct connection *connection_free(struct connection *c);
 
 /* Takes all replies over. Returns false if that ended the connection, which is then freed. */

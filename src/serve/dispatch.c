@@ -68,7 +68,7 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "pipelinedCalls", json_number(c->pipelined_calls));
 	json_object_object_add(j, "queuedBytes", json_number(c->queued_bytes));
 	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
-	json_object_object_add(j, "heldBytes", json_number(REQUEST_HELD_BYTES_MAX));
+	json_object_object_add(j, "heldBytes", json_number(LEDGER_BYTES_MAX));
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
@@ -110,7 +110,7 @@ static void describe(struct connection *c, const struct question *q)
 		answer_now(c, NULL, error_with_text("description", text));
 	else
 		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
-			   error_with_text("interface", q->interface));
+			   error_with_name("interface", q->interface));
 }
 
 /* What takes a look at something. The question is taken over. */
@@ -121,7 +121,7 @@ static void ask(struct connection *c, struct question *q)
 	int r = request_new(&s->requests, c, q, &busy);
 
 	if (r == -EBUSY)
-		answer_now(c, ERROR_TOO_BUSY, error_busy(busy.bound, busy.limit));
+		answer_now(c, ERROR_TOO_BUSY, error_busy(busy));
 	else if (r < 0)
 		connection_end(c, "memory was short");
 }
@@ -160,10 +160,10 @@ static void refuse_method(struct connection *c, const char *method, int error)
 		strndup(method, dot ? (size_t)(dot - method) : strlen(method));
 
 	if (error == -ENOENT)
-		answer_now(c, ERROR_METHOD_NOT_FOUND, error_with_text("method", method));
+		answer_now(c, ERROR_METHOD_NOT_FOUND, error_with_name("method", method));
 	else
 		answer_now(c, ERROR_INTERFACE_NOT_FOUND,
-			   error_with_text("interface", interface ? interface : ""));
+			   error_with_name("interface", interface ? interface : ""));
 }
 
 /* Gives the question the descriptor that it names. */
@@ -189,7 +189,7 @@ static void dispatch_call(struct connection *c, const struct call *call, int *fd
 	}
 	if (call->upgrade) {
 		answer_now(c, ERROR_METHOD_NOT_IMPLEMENTED,
-			   error_with_text("method", call->method));
+			   error_with_name("method", call->method));
 		return;
 	}
 	r = question_parse((enum method)method, call->parameters, &q, &bad);
@@ -199,7 +199,7 @@ static void dispatch_call(struct connection *c, const struct call *call, int *fd
 		r = -EINVAL;
 	}
 	if (r == -EINVAL && bad) {
-		answer_now(c, ERROR_INVALID_PARAMETER, error_with_text("parameter", bad));
+		answer_now(c, ERROR_INVALID_PARAMETER, error_with_name("parameter", bad));
 	} else if (r < 0) {
 		connection_end(c, "memory was short");
 	} else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <string.h>
 
 #include "json/encode.h"
 #include "serve/errors.h"
@@ -8,11 +9,26 @@
 
 #define SEVERAL_MAX 900
 
+/* No name of ours is that long, and the shortest messages that may be set hold it, escaped. */
+#define NAME_BYTES 512
+
 struct json_object *error_with_text(const char *field, const char *text)
 {
 	struct json_object *j = json_object_new_object();
 
 	json_object_object_add(j, field, json_object_new_string(text));
+	return j;
+}
+
+struct json_object *error_with_name(const char *field, const char *name)
+{
+	struct json_object *j = json_object_new_object();
+	size_t n = strnlen(name, NAME_BYTES);
+
+	/* Not within a character. */
+	while (name[n] && n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		n--;
+	json_object_object_add(j, field, json_object_new_string_len(name, (int)n));
 	return j;
 }
 
@@ -32,7 +48,7 @@ struct json_object *error_of_failure(int error)
 	return j;
 }
 
-struct json_object *error_busy(enum busy_bound bound, uint64_t limit)
+struct json_object *error_busy(struct busy busy)
 {
 	static const char *const names[] = {
 		[BUSY_QUEUED_SCANS] = "queued_scans",
@@ -44,9 +60,9 @@ struct json_object *error_busy(enum busy_bound bound, uint64_t limit)
 		[BUSY_SCAN_SECONDS] = "scan_seconds",
 		[BUSY_DEAD_PATHS] = "dead_paths",
 	};
-	struct json_object *j = error_with_text("bound", names[bound]);
+	struct json_object *j = error_with_text("bound", names[busy.bound]);
 
-	json_object_object_add(j, "limit", json_number(limit));
+	json_object_object_add(j, "limit", json_number(busy.limit));
 	return j;
 }
 
@@ -86,9 +102,9 @@ void errors_too_large(struct result *r, uint64_t limit)
 	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));
 }
 
-void errors_too_busy(struct result *r, enum busy_bound bound, uint64_t limit)
+void errors_too_busy(struct result *r, struct busy busy)
 {
-	result_fail(r, ERROR_TOO_BUSY, error_busy(bound, limit));
+	result_fail(r, ERROR_TOO_BUSY, error_busy(busy));
 }
 
 void errors_no_probe(struct result *r, enum probe_choice choice, int error)
@@ -127,7 +143,7 @@ void errors_fail(struct result *r, int error)
 		return;
 	}
 	if (error == -EUSERS) {
-		errors_too_busy(r, BUSY_DEAD_PATHS, 1);
+		errors_too_busy(r, (struct busy){BUSY_DEAD_PATHS, 1});
 		return;
 	}
 	result_fail(r, ERROR_FAILED, error_of_failure(error));

@@ -108,26 +108,25 @@ static int fill_runs(struct examination *e)
 struct words {
 	int fd;
 	bool privileged;
+	uint64_t end; /* behind the last word */
 };
 
-static int write_words(void *context, uint64_t page, size_t n, const uint64_t *words)
+/* So many are a page of the file. */
+#define PART_WORDS 512
+
+static int write_part(const struct words *w, uint64_t page, size_t n, const uint64_t *words)
 {
-	const struct words *w = context;
-	_cleanup_free_ uint64_t *hidden = NULL;
-	const char *from = (const char *)words;
+	uint64_t part[PART_WORDS], any = 0;
 	size_t want = n * sizeof(*words), done = 0;
 
-	/* Frames and slots are nobody else's business, as the kernel has it. */
-	if (!w->privileged) {
-		hidden = malloc(want);
-		if (!hidden)
-			return -ENOMEM;
-		for (size_t i = 0; i < n; i++)
-			hidden[i] = words[i] & ~PAGEMAP_FRAME_MASK;
-		from = (const char *)hidden;
+	for (size_t i = 0; i < n; i++) {
+		/* Frames and slots are nobody else's business, as the kernel has it. */
+		part[i] = w->privileged ? words[i] : words[i] & ~PAGEMAP_FRAME_MASK;
+		any |= part[i];
 	}
-	while (done < want) {
-		ssize_t r = pwrite(w->fd, from + done, want - done,
+	/* Mappings may be of nothing and without end: the client keeps the file, which is ours. */
+	while (any && done < want) {
+		ssize_t r = pwrite(w->fd, (const char *)part + done, want - done,
 				   (off_t)(page * sizeof(*words) + done));
 
 		if (r <= 0)
@@ -135,6 +134,19 @@ static int write_words(void *context, uint64_t page, size_t n, const uint64_t *w
 		done += (size_t)r;
 	}
 	return 0;
+}
+
+static int write_words(void *context, uint64_t page, size_t n, const uint64_t *words)
+{
+	struct words *w = context;
+	int r = 0;
+
+	w->end = MAX(w->end, page + n);
+	for (size_t i = 0, part; i < n && r >= 0; i += part) {
+		part = MIN(n - i, PART_WORDS - (size_t)((page + i) % PART_WORDS));
+		r = write_part(w, page + i, part, words + i);
+	}
+	return r;
 }
 
 /* Only then can what lies between mappings be told too. */
@@ -176,6 +188,8 @@ static int fill_words(struct examination *e)
 	if (r >= 0)
 		r = view_write_words(&result->view, e->question->range, has_end(e->question),
 				     write_words, &w, &result->undetermined);
+	if (r >= 0 && ftruncate(w.fd, (off_t)(w.end * sizeof(uint64_t))) < 0)
+		r = -errno;
 	if (r >= 0 &&
 	    fcntl(w.fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		r = -errno;

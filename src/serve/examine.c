@@ -275,11 +275,24 @@ static int list_one(struct examination *e, struct object *o)
 	return 0;
 }
 
+static void strip_own_descriptor(struct object *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n_holders; i++)
+		if (o->holders[i].pid != getpid())
+			o->holders[n++] = o->holders[i];
+	o->n_holders = n;
+}
+
 /* What the peer may not see is left out, and that something was is said. */
 static int list_visible(struct examination *e, struct object *o)
 {
-	int r = may_see(e, o), n;
+	int r, n;
 
+	/* What is held for looks, at this path for one. */
+	strip_own_descriptor(o);
+	r = may_see(e, o);
 	if (r == -EPERM) {
 		e->result->denied = true;
 		return 0;
@@ -361,21 +374,12 @@ static bool discover_passed(struct examination *e)
 	return r >= 0;
 }
 
-static void strip_own_descriptor(struct object *o)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < o->n_holders; i++)
-		if (o->holders[i].pid != getpid())
-			o->holders[n++] = o->holders[i];
-	o->n_holders = n;
-}
-
 static void examine_object(struct examination *e)
 {
 	struct result *result = e->result;
-	const struct question *asked = e->question;
-	struct question summarized = *asked;
+	struct question summarized = *e->question;
+	/* Not in e: its question is looked at again when this one is gone. */
+	struct examination inner = *e;
 	int r;
 
 	if (!discover_object(e, true) || !discover_passed(e))
@@ -384,13 +388,13 @@ static void examine_object(struct examination *e)
 		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
 	result->listed = calloc(1, sizeof(*result->listed));
 	summarized.summarize = summarized.stability = true;
-	e->question = &summarized;
+	inner.question = &summarized;
 	if (!result->listed)
 		r = -ENOMEM;
-	else if (e->question->have_passed)
-		r = list_one(e, result->object);
+	else if (summarized.have_passed)
+		r = list_one(&inner, result->object);
 	else
-		r = list_visible(e, result->object);
+		r = list_visible(&inner, result->object);
 	if (r >= 0 && result->n_listed == 0)
 		errors_not_permitted(result, ACCESS_OWNER);
 	strip_own_descriptor(result->object);
@@ -398,8 +402,38 @@ static void examine_object(struct examination *e)
 		result->denied = true;
 	if (r < 0)
 		errors_fail(result, r);
-	/* Ours is about to go, and the process is asked about once more. */
-	e->question = asked;
+}
+
+static void look(struct examination *e)
+{
+	switch (e->question->method) {
+	case METHOD_SUMMARIZE:
+	case METHOD_CLASSIFY:
+		examine_states(e);
+		break;
+	case METHOD_LOCATE:
+		examine_slots(e);
+		break;
+	case METHOD_LIST_OBJECTS:
+		examine_list(e);
+		break;
+	case METHOD_GET_OBJECT:
+		examine_object(e);
+		break;
+	case METHOD_GET_PAGEMAP:
+		if (may_ask(e))
+			examine_view(e);
+		break;
+	case METHOD_GET_CAPABILITIES:
+		e->result->caps = *e->worker->prober.caps;
+		prober_tell(&e->worker->prober, &e->result->caps);
+		break;
+	case METHOD_GET_STATUS:
+	case METHOD_GET_INFO:
+	case METHOD_GET_INTERFACE_DESCRIPTION:
+	case METHOD_MAX:
+		break; /* answered in the loop */
+	}
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,
@@ -417,34 +451,7 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 	w->prober.choice = q->probe;
 	if (!has_probe(&e))
 		return;
-	switch (q->method) {
-	case METHOD_SUMMARIZE:
-	case METHOD_CLASSIFY:
-		examine_states(&e);
-		break;
-	case METHOD_LOCATE:
-		examine_slots(&e);
-		break;
-	case METHOD_LIST_OBJECTS:
-		examine_list(&e);
-		break;
-	case METHOD_GET_OBJECT:
-		examine_object(&e);
-		break;
-	case METHOD_GET_PAGEMAP:
-		if (may_ask(&e))
-			examine_view(&e);
-		break;
-	case METHOD_GET_CAPABILITIES:
-		result->caps = *w->prober.caps;
-		prober_tell(&w->prober, &result->caps);
-		break;
-	case METHOD_GET_STATUS:
-	case METHOD_GET_INFO:
-	case METHOD_GET_INTERFACE_DESCRIPTION:
-	case METHOD_MAX:
-		break; /* answered in the loop */
-	}
+	look(&e);
 	may_ask_process(&e, access_process_again);
 	result->discovery.finder = NULL;
 }

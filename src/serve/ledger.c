@@ -55,6 +55,21 @@ int ledger_take(struct ledger *l, uid_t uid, size_t amount, size_t *ret_total, s
 	return u ? 0 : -ENOMEM;
 }
 
+bool ledger_is_passed(bool privileged, size_t total, size_t of_user, struct busy *ret)
+{
+	const size_t most = LEDGER_BYTES_MAX;
+
+	if (total > most)
+		*ret = (struct busy){BUSY_HELD_BYTES, most};
+	else if (!privileged && total > most / 2)
+		*ret = (struct busy){BUSY_HELD_BYTES_OF_OTHERS, most / 2};
+	else if (!privileged && of_user > most / 8)
+		*ret = (struct busy){BUSY_HELD_BYTES_OF_USER, most / 8};
+	else
+		return false;
+	return true;
+}
+
 void ledger_give(struct ledger *l, uid_t uid, size_t amount)
 {
 	struct ledger_user *u;

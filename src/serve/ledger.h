@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who takes how much of something, in all threads. */
+/* Who takes how much memory, in all threads. */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#include "serve/busy.h"
+
+/* In all, bytes. */
+#define LEDGER_BYTES_MAX ((size_t)512 << 20)
 
 /* Owns users. */
 struct ledger {
@@ -26,5 +32,13 @@ void ledger_done(struct ledger *l);
  * or -ENOMEM, and then nothing was taken.
  */
 int ledger_take(struct ledger *l, uid_t uid, size_t amount, size_t *ret_total, size_t *ret_of_user);
+
+/*
+ * Results, replies and calls are kept for as long as clients take to read or to write them. Other
+ * users never take so much that there is nothing left for each other, or for whom the service is
+ * there. Returns whether a limit has been passed, and which.
+ */
+bool ledger_is_passed(bool privileged, size_t total, size_t of_user, struct busy *ret);
+
 /* Gives back what was taken. */
 void ledger_give(struct ledger *l, uid_t uid, size_t amount);

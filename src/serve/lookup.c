@@ -21,7 +21,7 @@
 struct lookup {
 	LIST_ENTRY(lookup) link;
 	char *path;
-	uid_t uid;
+	struct peer peer; /* a copy: who asked may be gone */
 	bool privileged;
 	bool done; /* from here on under the lock */
 	bool abandoned;
@@ -36,6 +36,7 @@ static LIST_HEAD(, lookup) under_way = LIST_HEAD_INITIALIZER(under_way);
 static void lookup_free(struct lookup *l)
 {
 	target_done(&l->target);
+	peer_done(&l->peer);
 	free(l->path);
 	free(l);
 }
@@ -49,7 +50,7 @@ static bool has_room(const struct lookup *l)
 	{
 		if (other->privileged != l->privileged)
 			continue;
-		if (!l->privileged && other->uid == l->uid)
+		if (!l->privileged && other->peer.uid == l->peer.uid)
 			return false;
 		n++;
 	}
@@ -92,12 +93,23 @@ static int await_end(const struct lookup *l)
 	return r;
 }
 
+/* Paths are others' to follow with their own rights; the service may go everywhere. */
+static int find(const struct lookup *l, struct target *ret)
+{
+	int fd;
+
+	if (l->privileged)
+		return target_find(l->path, ret);
+	fd = access_path(&l->peer, l->path);
+	return fd < 0 ? fd : target_of(fd, ret);
+}
+
 static void *look(void *context)
 {
 	struct target target = {.fd = -1};
 	struct lookup *l = context;
 	bool abandoned;
-	int r = target_find(l->path, &target);
+	int r = find(l, &target);
 
 	pthread_mutex_lock(&lock);
 	LIST_REMOVE(l, link);
@@ -157,12 +169,13 @@ int lookup_find(void *context, const char *path, struct target *ret)
 		return -ENOMEM;
 	*l = (struct lookup){
 		.path = strdup(path),
-		.uid = a->peer->uid,
 		.privileged = a->privileged,
 		.target = {.fd = -1},
 	};
+	r = l->path ? peer_copy(a->peer, &l->peer) : -ENOMEM;
 	pthread_mutex_lock(&lock);
-	r = l->path ? run(&l) : -ENOMEM;
+	if (r >= 0)
+		r = run(&l);
 	pthread_mutex_unlock(&lock);
 	if (!l)
 		return r;

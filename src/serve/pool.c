@@ -274,8 +274,8 @@ size_t pool_count_waiting(struct pool *p, uid_t uid, size_t *ret_of_user)
 
 	pthread_mutex_lock(&p->lock);
 	TAILQ_FOREACH (t, &p->waiting, link) {
-		n++;
-		of_user += t->uid == uid;
+		n += !t->goes_on;
+		of_user += !t->goes_on && t->uid == uid;
 	}
 	pthread_mutex_unlock(&p->lock);
 	*ret_of_user = of_user;

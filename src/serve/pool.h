@@ -30,6 +30,7 @@ struct task {
 	TAILQ_ENTRY(task) link;
 	uid_t uid; /* on whose behalf */
 	bool privileged;
+	bool goes_on; /* with what was begun: it does not count as waiting */
 	struct stop stop;
 	bool started;                                  /* under the pool's lock */
 	void (*run)(struct task *t, struct worker *w); /* in a worker's thread */
@@ -66,7 +67,7 @@ void pool_cancel(struct pool *p);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);
-/* Of these, how many no worker has begun yet; and how many of those are one user's. */
+/* Of these, how many nothing has been done for yet; and how many of those are one user's. */
 size_t pool_count_waiting(struct pool *p, uid_t uid, size_t *ret_of_user);
 unsigned pool_workers(const struct pool *p);
 /* A prober to ask what there is: only before the first task is submitted. */

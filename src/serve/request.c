@@ -59,30 +59,44 @@ static void request_free(struct request *r)
 	free(r);
 }
 
+/* What clients leave unread is theirs to read, but they must not keep all of the memory for it. */
+static int hold_replies(struct request *r)
+{
+	struct ledger *held = &r->all->held;
+	size_t total = 0, of_user = 0;
+	struct reply *reply;
+	struct busy busy;
+
+	STAILQ_FOREACH (reply, &r->answer.replies, link)
+		if (reply_hold(reply, held, r->peer.uid, &total, &of_user) < 0)
+			return -ENOMEM;
+	if (!ledger_is_passed(r->privileged, total, of_user, &busy))
+		return 0;
+	return answer_refuse(&r->answer,
+			     answer_reply(ERROR_TOO_BUSY, error_busy(busy), r->message_bytes));
+}
+
 /* Half of what may wait for the client; the other half is made while it reads. */
 static void make_replies(struct request *r)
 {
 	r->answer.n_bytes = 0;
 	r->error = answer_make(&r->answer, r->batch_bytes);
+	if (r->error >= 0)
+		r->error = hold_replies(r);
 }
 
-/*
- * Results are kept until all of them has been read, and clients may take their time. Other users
- * never take so much that there is nothing left for each other, or for whom the service is there.
- */
+/* Results are kept until all of them has been read, and clients may take their time. */
 static void hold(struct requests *all, const struct request *r, struct result *result)
 {
-	const size_t most = REQUEST_HELD_BYTES_MAX;
+	struct busy busy;
 	size_t total, of_user;
 
-	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0)
+	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0) {
 		errors_fail(result, -ENOMEM);
-	else if (total > most)
-		errors_too_busy(result, BUSY_HELD_BYTES, most);
-	else if (!r->privileged && total > most / 2)
-		errors_too_busy(result, BUSY_HELD_BYTES_OF_OTHERS, most / 2);
-	else if (!r->privileged && of_user > most / 8)
-		errors_too_busy(result, BUSY_HELD_BYTES_OF_USER, most / 8);
+		return;
+	}
+	if (ledger_is_passed(r->privileged, total, of_user, &busy))
+		errors_too_busy(result, busy);
 }
 
 /* result: NULL: memory was short. Taken over. */
@@ -96,8 +110,14 @@ static void answer_all(struct scan *s, struct result *result)
 			continue;
 		answer_init(&r->answer, &r->question, result, r->message_bytes);
 		r->has_answer = true;
-		make_replies(r);
+		r->error = 0;
 	}
+	/*
+	 * There may be a thousand others, some gone meanwhile. Theirs are made one after the other,
+	 * each off before the next, when that a look took place has been told.
+	 */
+	if (result)
+		make_replies(TAILQ_FIRST(&s->requests));
 	result_unref(result);
 }
 
@@ -114,7 +134,7 @@ static void run_scan(struct task *t, struct worker *w)
 
 	/* Nobody may wait any more; whoever does must not get what was not looked for. */
 	if (result && stopped == -ETIME)
-		errors_too_busy(result, BUSY_SCAN_SECONDS, t->stop.limit);
+		errors_too_busy(result, (struct busy){BUSY_SCAN_SECONDS, t->stop.limit});
 	else if (result && stopped < 0)
 		errors_fail(result, stopped);
 	else if (result)
@@ -156,7 +176,12 @@ static void deliver(struct request *r)
 		connection_end(c, "memory was short");
 		return;
 	}
-	error = r->answer.result->error;
+	/* Who has joined: no reply has been made yet. */
+	if (!finished && STAILQ_EMPTY(&r->answer.replies)) {
+		go_on(r);
+		return;
+	}
+	error = r->answer.result->error || r->answer.refused;
 	if (finished)
 		c->call = NULL;
 	/* If that ends the connection, a request that goes on has been abandoned, and is gone. */
@@ -222,7 +247,7 @@ static int on_late(sd_event_source *source, uint64_t usec, void *context)
 	s->timed_out = true;
 	result = result_new();
 	if (result)
-		errors_too_busy(result, BUSY_SCAN_SECONDS, s->task.stop.limit);
+		errors_too_busy(result, (struct busy){BUSY_SCAN_SECONDS, s->task.stop.limit});
 	answer_all(s, result);
 	scan_done(&s->task);
 	return 0;
@@ -265,7 +290,7 @@ void request_abandon(struct request *r)
 
 	r->connection = NULL;
 	if (!r->scan) {
-		if (!r->making)
+		if (!r->making || pool_withdraw(r->all->pool, &r->task))
 			request_free(r);
 		return;
 	}
@@ -400,7 +425,11 @@ static int request_make(struct requests *all, struct connection *c, struct quest
 	if (!r)
 		return -ENOMEM;
 	*r = (struct request){
-		.task = {.uid = c->peer.uid, .run = run_more, .done = more_done, .drop = drop_more},
+		.task = {.uid = c->peer.uid,
+			 .goes_on = true,
+			 .run = run_more,
+			 .done = more_done,
+			 .drop = drop_more},
 		.all = all,
 		.connection = c,
 		.privileged = access_is_privileged(&all->policy, &c->peer),

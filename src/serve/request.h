@@ -11,15 +11,6 @@
 #include "serve/errors.h"
 #include "serve/pool.h"
 
-/* Memory of results that wait to be read, in all. */
-#define REQUEST_HELD_BYTES_MAX ((size_t)512 << 20)
-
-/* Why a call was not taken. */
-struct busy {
-	enum busy_bound bound;
-	size_t limit;
-};
-
 /* What requests need, and what they count; the server's. */
 struct requests {
 	sd_event *event;
@@ -30,7 +21,7 @@ struct requests {
 	unsigned queued_scans;
 	unsigned scan_seconds;      /* from the call on, the time in the queue included */
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
-	struct ledger held;         /* memory of results, bytes */
+	struct ledger held;         /* memory of calls, results and replies, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;
 	/* A call has been answered in full, by an error or not. */
 	void (*answered)(struct connection *c, bool error);

@@ -82,7 +82,8 @@ static int add_member(struct server *s, int fd, struct peer *peer)
 		return -ENOMEM;
 	}
 	*m = (struct member){.server = s, .uid = peer->uid};
-	r = connection_new(s->event, fd, peer, &user, &s->limits, m, &m->connection);
+	r = connection_new(s->event, fd, peer, access_is_privileged(&s->requests.policy, peer),
+			   &user, &s->limits, m, &m->connection);
 	if (r < 0) {
 		free(m);
 		return r;
@@ -204,6 +205,7 @@ void server_configure(struct server *s, const struct config *config)
 		.message_bytes = config->message_bytes,
 		.pipelined_calls = config->pipelined_calls,
 		.stall_seconds = config->send_seconds,
+		.held = &s->requests.held,
 	};
 	s->requests.message_bytes = config->message_bytes;
 	s->requests.queued_bytes = config->queued_bytes;

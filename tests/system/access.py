@@ -50,18 +50,21 @@ def as_user(uid, work, groups=(), keep=()):
 
 
 @contextlib.contextmanager
-def process(uid, dumpable=True, prepare=None):
-    """A process of the user that waits. prepare() runs in it; what it returns is kept alive."""
+def process(uid, dumpable=True, prepare=None, meanwhile=None, keep=()):
+    """
+    A process of the user that waits. prepare() runs in it, and meanwhile(pid) here; what prepare()
+    returns is kept alive.
+    """
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            let_go((ready[1], go[0]))
+            let_go((ready[1], go[0], *keep))
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
             kept = prepare() if prepare else None
+            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0)
             os.write(ready[1], b"x")
             os.read(go[0], 1)
             del kept
@@ -69,6 +72,8 @@ def process(uid, dumpable=True, prepare=None):
             os._exit(0)
     os.close(go[0])
     os.close(ready[1])
+    if meanwhile:
+        meanwhile(child)
     check(os.read(ready[0], 1) == b"x", "a process to ask about")
     try:
         yield child
@@ -232,6 +237,82 @@ def ptrace(service):
         as_user(ALICE, asks)
 
 
+CLONE_NEWUSER = 0x10000000
+
+
+@contextlib.contextmanager
+def contained_process(uid):
+    """One of the user's in a user namespace that root has made, as containers are; or None."""
+    unshared, mapped = os.pipe(), os.pipe()
+
+    def enters():
+        if ctypes.CDLL(None).unshare(CLONE_NEWUSER) != 0:
+            os.write(unshared[1], b"-")
+            return None
+        os.write(unshared[1], b"x")
+        os.read(mapped[0], 1)
+        os.setgroups([])
+        os.setresgid(1, 1, 1)
+        os.setresuid(1, 1, 1)
+        return kept_memfd()
+
+    def maps(child):
+        for kind in ("uid_map", "gid_map"):
+            with open(f"/proc/{child}/{kind}", "w") as file:
+                file.write(f"0 {uid - 1} 2")
+        os.write(mapped[1], b"x")
+
+    with process(0, prepare=enters, meanwhile=lambda child: os.read(unshared[0], 1) == b"x" and maps(child),
+                 keep=(unshared[1], mapped[0])) as child:
+        for end in unshared + mapped:
+            os.close(end)
+        yield child
+
+
+def paths(service):
+    heading("ptrace: nor does a path lead into another's process")
+    with shm_file(ALICE, 0o600) as own:
+        opened = os.open(own, os.O_RDONLY | os.O_CLOEXEC)
+        with process(BOB, prepare=lambda: os.chdir("/dev/shm"), keep=(opened,)) as others:
+            name = os.path.basename(own)
+
+            def asks():
+                expect(service, "no error", "Summarize", {"path": own}, what="own file")
+                with service.wire(quiet=True) as wire:
+                    reply = wire.call("GetObject", {"selector": {"path": own}})["parameters"]
+                    check(reply["object"]["holders"] == [], f"holders: {reply}")
+                for path in (f"/proc/{others}/fd/{opened}", f"/proc/{others}/cwd/{name}",
+                             f"/proc/{others}/root/{own}", "/proc/self/fd/0"):
+                    expect(service, "NotPermitted owner", "Summarize", {"path": path})
+                    with service.wire(quiet=True) as wire:
+                        reply = wire.call("ListObjects", {"selector": {"path": path}})
+                    check(reply["parameters"]["objects"] == [], f"list of {path}: {reply}")
+
+            as_user(ALICE, asks)
+        os.close(opened)
+
+
+def namespaces(service):
+    heading("ptrace: who is contained by root is root's")
+    with contained_process(ALICE) as pid:
+        if os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):
+            report.not_tried("a process in a user namespace")
+            return
+
+        def asks():
+            try:
+                os.close(os.open(f"/proc/{pid}/maps", os.O_RDONLY))
+                check(False, "the kernel lets it read the process")
+            except PermissionError:
+                pass
+            with service.wire(quiet=True) as wire:
+                reply = wire.call("GetPagemap", {"pid": pid})
+            check(error_of(reply) == "NotPermitted", f"GetPagemap of {pid}: {reply}")
+            expect(service, "NotPermitted ptrace", "Summarize", {"pid": pid})
+
+        as_user(ALICE, asks)
+
+
 def kept_memfd():
     descriptor = os.memfd_create("kept", os.MFD_CLOEXEC)
     os.pwrite(descriptor, b"x" * PAGE, 0)
@@ -340,8 +421,8 @@ def capabilities(service):
 
 def main():
     with Service() as service:
-        for row in (capabilities, everything, writable_descriptor, owner, ptrace, not_writable, locate, lists,
-                    anybody):
+        for row in (capabilities, everything, writable_descriptor, owner, ptrace, paths, namespaces, not_writable,
+                    locate, lists, anybody):
             row(service)
     print(f"access: {report.tests} checks, {report.failures} failures")
     return report.failures > 0

@@ -4,13 +4,14 @@ Group "descriptors": those that a client passes along with a call.
 """
 
 import contextlib
+import mmap
 import os
 import socket
 import struct
 import time
 import traceback
 
-from varlink_wire import (PASSED, PATIENCE, Closed, check, error_of, heading, memory, message, ours,
+from varlink_wire import (PAGE, PASSED, PATIENCE, Closed, check, error_of, heading, memory, message, ours,
                           report)
 
 NOBODY = 65534
@@ -196,11 +197,41 @@ def slow_to_close(service):
                     check(summarized(reply) == 5, f"others are answered: {reply}")
 
 
+def address_of(area):
+    """Where a mapping of this process is that can only be read."""
+    with open("/proc/self/maps") as maps:
+        lines = [line for line in maps if "/memfd:shmstate-varlink " in line]
+    check(len(lines) == 1 and area, f"mappings: {lines}")
+    return int(lines[0].split("-")[0], 16)
+
+
+def nothing(service):
+    heading("words of a mapping of nothing take no memory")
+    pages, written = 1 << 18, [7, 1000, (1 << 18) - 2]
+    with memory(pages=pages, written=written) as descriptor:
+        area = mmap.mmap(descriptor, pages * PAGE, prot=mmap.PROT_READ)
+        check(all(area[page * PAGE] == ord("x") for page in written), "page table entries")
+        at = address_of(area) // PAGE
+        with service.wire() as wire:
+            reply = wire.call("GetPagemap", {"pid": os.getpid(), "encoding": "file_descriptor",
+                                             "range": {"first": at, "count": pages}})
+            check("error" not in reply, f"GetPagemap: {reply}")
+            words = wire.descriptors[0]
+            status = os.fstat(words)
+            check(status.st_size == 8 * (at + pages), f"{status.st_size} bytes")
+            check(status.st_blocks * 512 <= 16 * PAGE, f"{status.st_blocks} blocks")
+            every = struct.unpack(f"={pages}Q", os.pread(words, 8 * pages, 8 * at))
+            there = [i for i, word in enumerate(every) if word]
+            check(there == written, f"in RAM: {there[:9]}")
+        area.close()
+
+
 def run(service):
     before = service.descriptors()
     passing(service)
     refused(service)
     too_many(service)
     slow_to_close(service)
+    nothing(service)
     without_privilege(service)
     give_back(service, before)

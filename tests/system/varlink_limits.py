@@ -5,16 +5,23 @@ Group "limits": what a service with small limits does when each is passed.
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
+import struct
+import termios
 import time
 
 import varlink_descriptors
-from varlink_wire import (PASSED, Closed, Service, check, error_of, heading, memory, message, ours, report)
+from varlink_wire import (PASSED, PATIENCE, Closed, Service, check, error_of, heading, memory, message,
+                          ours, report)
+
+HELD = {"bound": "held_bytes_of_user", "limit": 64 << 20}
 
 SMALL = """[Service]
 Workers=2
@@ -66,6 +73,21 @@ def at_once(service, wire, call, n, descriptors=()):
             wire.raw(call, descriptors)
     finally:
         service.process.send_signal(signal.SIGCONT)
+
+
+def echoes(service, limit):
+    heading("what an error says of a long message")
+    for head, tail in ((b'{"method":"', b'"}'), (b'{"method":"io.shmstate.', b'"}'),
+                       (b'{"method":"io.shmstate.GetStatus","parameters":{"', b'":1}}'),
+                       (b'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"',
+                        b'"}}')):
+        for unit in ("a", "\u00e9", "\U0001f600", "\\u0001", "."):
+            unit = unit.encode()
+            with service.wire(quiet=True) as wire:
+                wire.raw(head + unit * ((limit - len(head) - len(tail)) // len(unit)) + tail + b"\0")
+                reply = wire.receive()
+                check("error" in reply and wire.length <= limit,
+                      f"{head}{unit}: {wire.length} bytes: {str(reply)[:80]}")
 
 
 def calls(service, limit):
@@ -182,7 +204,7 @@ def uncut(service, limit):
 
         def within(what, name):
             reply = wire.receive()
-            check(error_of(reply) == name and wire.length < limit, f"{what}: {wire.length} bytes: {str(reply)[:200]}")
+            check(error_of(reply) in name.split("|") and wire.length < limit, f"{what}: {wire.length} bytes: {str(reply)[:200]}")
             return reply.get("parameters", {})
 
         for interface in ("io.shmstate", "org.varlink.service"):
@@ -192,9 +214,9 @@ def uncut(service, limit):
         within("capabilities", "no error")
         for long in ("x" * (limit - 60), "io.shmstate." + "x" * (limit - 60)):
             wire.raw(b'{"method":"' + long.encode() + b'"}\0')
-            check(within("a long name", "TooLarge") == {"limit": limit}, "the limit")
+            within("a long name", "InterfaceNotFound|MethodNotFound|InvalidParameter")
         wire.send("Summarize", {"x" * (limit - 70): 1})
-        within("a long parameter", "TooLarge")
+        within("a long parameter", "InvalidParameter")
         for _ in range(1200):
             stack.enter_context(memory(pages=1, written=(), name="shmstate-same"))
         wire.send("Summarize", {"selector": {"pid": os.getpid(), "name": "shmstate-same"}})
@@ -255,6 +277,93 @@ def slowness(service, limits):
             most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
             check(stalled.total <= most, f"{stalled.total} bytes came")
         service.lives("clients that are too slow")
+    asks_without_reading(service, limits)
+
+
+def taken(wire):
+    """Has the service read all that was sent? It may take a moment."""
+    for _ in range(100):
+        unread, = struct.unpack("i", fcntl.ioctl(wire.socket, termios.TIOCOUTQ, bytes(4)))
+        if unread == 0:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def asks_without_reading(service, limits):
+    call = message("org.varlink.service.GetInterfaceDescription", {"interface": "io.shmstate"})
+    with service.wire(quiet=True) as wire:
+        sent = 0
+        while sent < 4096 and taken(wire):
+            wire.raw(call * 8)
+            sent += 8
+        time.sleep(3)  # more than SendSeconds: it is sent away
+        wire.rest_of_stream()
+        most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
+        check(sent < 4096 and wire.total <= most, f"{sent} calls were taken, {wire.total} bytes came")
+    service.lives("a client that asks without reading")
+
+
+def hoard(service, ready, go):
+    """As another user: replies that are asked for and not read."""
+    with memory(pages=1 << 17, step=2) as descriptor, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(48)]
+        for wire in wires:
+            wire.send("Classify", {"selector": PASSED}, [descriptor], more=True)
+        for wire in wires:
+            select.select([wire.socket], [], [], PATIENCE)
+        os.write(ready, b"x")
+        os.read(go, 1)
+        firsts = [wire.receive() for wire in wires]
+        refusals = [first for first in firsts if "error" in first]
+        check(refusals and all(error_of(r) == "TooBusy" and r["parameters"] == HELD
+                               for r in refusals), f"{len(refusals)} refusals: {refusals[:1]}")
+        check(len(refusals) < len(wires), "all were refused")
+
+
+def unread_replies():
+    heading("replies that another user leaves unread")
+    if os.geteuid() != 0:
+        report.not_tried("replies that another user leaves unread: not root")
+        return
+    ready, go = os.pipe(), os.pipe()
+    with Service("[Service]\nSendSeconds=600\n") as service, memory() as descriptor:
+        child = os.fork()
+        if child == 0:
+            varlink_descriptors.as_nobody(service, lambda: hoard(service, ready[1], go[0]))
+            os._exit(report.failures > 0)
+        os.read(ready[0], 1)
+        with service.wire(quiet=True) as wire:
+            reply = wire.call("Summarize", {"selector": ours(descriptor)})
+            check("error" not in reply, f"root: {reply}")
+        os.write(go[1], b"x")
+        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "who left them unread")
+
+
+def half_messages(service):
+    """As another user: there is an end to what may be half sent, in bytes and in descriptors."""
+    half = b'{"method":"%s","com.example.x":"' % INFO.encode()
+    with memory() as descriptor:
+        for data, descriptors in ((half + b"x" * 1000000, []), (half, [descriptor] * 8)):
+            with contextlib.ExitStack() as stack:
+                wires = [stack.enter_context(service.wire(quiet=True)) for _ in range(150)]
+                for wire in wires:
+                    wire.raw(data, descriptors)
+                ready = select.select([wire.socket for wire in wires], [], [], PATIENCE)[0]
+                replies = [wire.rest() for wire in wires if wire.socket in ready]
+                check(replies and all(len(r) == 1 and error_of(r[0]) == "TooBusy" and
+                                      r[0]["parameters"] == HELD for r in replies),
+                      f"{len(data)} bytes, {len(descriptors)} descriptors: {replies[:1]}")
+                check(len(replies) < 100, f"{len(replies)} of 150 were refused")
+
+
+def unfinished():
+    heading("messages that another user leaves half sent")
+    if os.geteuid() != 0:
+        report.not_tried("messages that another user leaves half sent: not root")
+        return
+    with Service("[Service]\nSendSeconds=600\n") as service:
+        varlink_descriptors.as_nobody(service, lambda: half_messages(service))
 
 
 LONG_LOOKS = """[Service]
@@ -316,9 +425,12 @@ def run(service):
               limits["connectionsPerUser"] == 8 and limits["sendSeconds"] == 2 and
               limits["idleSeconds"] == 60, f"the configuration was not read: {limits}")
         messages(small, limits["messageBytes"])
+        echoes(small, limits["messageBytes"])
         calls(small, limits["pipelinedCalls"])
         connections(small, limits)
         cut(small, limits["messageBytes"])
         uncut(small, limits["messageBytes"])
         slowness(small, limits)
     kept_worker()
+    unread_replies()
+    unfinished()
