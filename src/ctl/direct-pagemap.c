@@ -23,15 +23,6 @@ static int open_view(struct direct *d, struct page_range range)
 	return r < 0 ? failed("--pid=%d: %s", pid, text_error(r)) : 0;
 }
 
-static uint64_t count_moved(const struct process_view *v)
-{
-	uint64_t moved = 0;
-
-	for (size_t i = 0; i < v->n_snapshots; i++)
-		moved += v->snapshots[i].moved;
-	return moved;
-}
-
 /* The runs under way to the sink, and the texts of a mapping that all its runs share. */
 struct sender {
 	const struct process_view *view;
@@ -77,8 +68,11 @@ int direct_pagemap(struct source *s, struct page_range range, const struct mappe
 
 	if (r != 0)
 		return r;
-	head = (struct mapped_head){.page_size = v->page_size, .moved = count_moved(v)};
-	head.stable = head.moved == 0;
+	head = (struct mapped_head){
+		.page_size = v->page_size,
+		.moved = process_view_moved(v),
+		.stable = process_view_is_stable(v),
+	};
 	sink->head(sink->context, &head);
 	for (size_t i = 0; i < v->n_mappings && r >= 0; i++)
 		r = view_walk(v, &v->mappings[i], range, send_run, &sender);

@@ -119,14 +119,28 @@ static int say_no_probe(const struct complaint *c)
 	return failed("--probe=%s: %s", probe_choice_to_string(c->options->probe), c->reason);
 }
 
+/* What a path leads to is not asked for again: that would take as long. */
 static int say_timed_out(const struct complaint *c)
 {
-	return failed_object(c, "the look took longer than the service allows");
+	const char *reason = "the look took longer than the service allows";
+	const char *path = c->options->selector.path;
+
+	return path ? failed("%s: %s", path, reason) : failed_object(c, reason);
 }
 
 static int say_too_busy(const struct complaint *c)
 {
-	return failed("the service is too busy: %" PRIu64 " looks are waiting", c->number);
+	const char *what = c->reason;
+
+	if (strncmp(what, "queued_scans", strlen("queued_scans")) == 0)
+		what = "looks may wait";
+	else if (strncmp(what, "held_bytes", strlen("held_bytes")) == 0)
+		what = "bytes of answers may wait to be read";
+	else if (strcmp(what, "dead_paths") == 0)
+		what = "path whose file system does not answer is waited for";
+	else if (strcmp(what, "scan_seconds") == 0)
+		what = "seconds may pass, and no look could begin in that time";
+	return failed("the service is too busy: no more than %" PRIu64 " %s", c->number, what);
 }
 
 static int say_too_many(const struct complaint *c)
@@ -163,7 +177,7 @@ static const struct {
 	{"NotSharedMemory", NULL, NULL, say_not_shared},
 	{"ProbeUnavailable", "reason", NULL, say_no_probe},
 	{"ScanTimedOut", NULL, NULL, say_timed_out},
-	{"TooBusy", NULL, "limit", say_too_busy},
+	{"TooBusy", "bound", "limit", say_too_busy},
 	{"TooManyConnections", NULL, "limit", say_too_many},
 	{"Stopping", NULL, NULL, say_stopping},
 	{"Failed", "reason", NULL, say_failed},

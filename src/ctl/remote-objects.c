@@ -281,7 +281,7 @@ static int take_states(struct remote *r, struct json_object *reply, struct snaps
 	return error < 0 ? error : take_map(r, reply, ret);
 }
 
-/* Classify does not say what kind of object it is about; nor is that always wanted. */
+/* Replies about pages do not say what kind of object they are about; nor is that always wanted. */
 static int find_named(struct remote *r, const struct object **ret)
 {
 	enum output_format format = r->base.options->format;
@@ -317,40 +317,19 @@ int remote_classify(struct source *s, struct page_range range, const struct obje
 	return error < 0 ? remote_failed(r, error) : find_named(r, ret_object);
 }
 
-/* Locate's replies under way. */
-struct locator {
-	struct remote *remote;
-	struct slot_map *map;
-	struct object *object;
-};
-
 static int handle_slots(void *context, struct json_object *reply)
 {
-	struct locator *l = context;
-	struct json_object *j;
-	int error = 0;
-
-	if (!l->object)
-		error = json_get(reply, "object", json_type_object, &j)
-				? take_object(l->remote, j, &l->object)
-				: -EBADMSG;
-	return error < 0 ? error : slot_map_add_json(l->map, reply);
+	return slot_map_add_json(context, reply);
 }
 
 int remote_locate(struct source *s, struct page_range range, const struct object **ret_object,
 		  struct slot_map *ret)
 {
 	struct remote *r = remote_of(s);
-	struct locator l = {.remote = r, .map = ret};
 	struct json_object *parameters = json_object_new_object();
 	int error;
 
 	remote_add_range(r, parameters, range);
-	error = remote_ask_more(r, "Locate", parameters, true, handle_slots, &l);
-	if (error >= 0 && !l.object)
-		error = -EBADMSG;
-	if (error < 0)
-		return remote_failed(r, error);
-	*ret_object = l.object;
-	return 0;
+	error = remote_ask_more(r, "Locate", parameters, true, handle_slots, ret);
+	return error < 0 ? remote_failed(r, error) : find_named(r, ret_object);
 }

@@ -27,6 +27,7 @@ struct mapper {
 	bool is_selected; /* not all objects of the process are meant, but those from here on: */
 	size_t first;     /* in remote->objects */
 	bool began;
+	uint64_t next; /* page that the last reply says to go on with; 0: none */
 };
 
 static bool is_meant(const struct mapper *m, const char *id)
@@ -101,10 +102,13 @@ static int take_head(struct mapper *m, struct json_object *reply)
 		return -EBADMSG;
 	if (!m->began && m->sink)
 		m->sink->head(m->sink->context, &head);
+	/* It may take several looks. */
+	r->moved = MAX(head.moved, m->began ? r->moved : 0);
+	r->stable = head.stable && (r->stable || !m->began);
 	m->began = true;
 	m->page_size = head.page_size;
-	r->moved = head.moved;
-	r->stable = head.stable;
+	m->next = 0;
+	json_get_number(reply, "next", &m->next);
 	r->incomplete = r->incomplete || incomplete;
 	if (json_get(reply, "reasons", json_type_array, &reasons))
 		return texts_add(&r->doubts, reasons);
@@ -135,11 +139,14 @@ static int handle_runs(void *context, struct json_object *reply)
 
 static struct json_object *json_of_request(struct remote *r, struct page_range range)
 {
-	struct json_object *j = json_object_new_object();
+	struct json_object *j = json_object_new_object(), *of = json_object_new_object();
 
 	json_object_object_add(j, "pid", json_number((uint64_t)r->base.options->selector.pid));
 	remote_add_probe(r, j);
-	remote_add_range(r, j, range);
+	json_object_object_add(of, "first", json_number(range.first));
+	if (range.count != UINT64_MAX)
+		json_object_object_add(of, "count", json_number(range.count));
+	json_object_object_add(j, "range", of);
 	return j;
 }
 
@@ -152,14 +159,22 @@ static int find_selected(struct mapper *m)
 	return m->is_selected ? remote_find(m->remote, &m->first) : 0;
 }
 
+/* One look of the service's tells of so many extents only: then it says where to go on. */
 static int map_runs(struct mapper *m, struct page_range range)
 {
 	int r = find_selected(m);
 
-	if (r < 0)
-		return r;
-	return remote_ask_more(m->remote, "GetPagemap", json_of_request(m->remote, range), false,
-			       handle_runs, m);
+	while (r >= 0) {
+		r = remote_ask_more(m->remote, "GetPagemap", json_of_request(m->remote, range),
+				    false, handle_runs, m);
+		/* It goes on behind where it began, and not behind the end. */
+		if (r < 0 || m->next <= range.first || m->next - range.first >= range.count)
+			break;
+		if (range.count != UINT64_MAX)
+			range.count -= m->next - range.first;
+		range.first = m->next;
+	}
+	return r;
 }
 
 int remote_pagemap(struct source *s, struct page_range range, const struct mapped_sink *sink)
@@ -199,11 +214,8 @@ static int send_words(int fd, struct page_range range, const struct word_sink *s
 
 static struct json_object *json_of_word_request(struct remote *r, struct page_range range)
 {
-	struct json_object *j = json_of_request(r, range), *of = json_object_new_object();
+	struct json_object *j = json_of_request(r, range);
 
-	json_object_object_add(of, "first", json_number(range.first));
-	json_object_object_add(of, "count", json_number(range.count));
-	json_object_object_add(j, "range", of);
 	json_object_object_add(j, "encoding", json_object_new_string("file_descriptor"));
 	return j;
 }
@@ -279,7 +291,5 @@ int remote_report_pagemap(struct source *s)
 		note("not stable: %" PRIu64 " pages changed state between two looks", r->moved);
 	for (size_t i = 0; i < r->doubts.n_items; i++)
 		incomplete("%s", r->doubts.items[i]);
-	if (r->incomplete && r->doubts.n_items == 0 && s->options->format == FORMAT_RAW)
-		incomplete("some pages not determined: their swap bit is not set");
 	return r->doubts.n_items > 0 || r->incomplete ? EXIT_INCOMPLETE : 0;
 }

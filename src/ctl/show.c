@@ -52,7 +52,7 @@ static void print_json(const struct options *o, const struct object *object,
 	else
 		json_object_object_add(j, "counts", NULL);
 	json_object_object_add(j, "reason", reason ? json_object_new_string(reason) : NULL);
-	json_object_object_add(j, "holders", json_of_holders(object, 0, object->n_holders));
+	json_object_object_add(j, "holders", json_of_holders(object, 0, object->n_holders, "fd"));
 	json_object_object_add(j, "mappers", json_of_mappers(object, 0, object->n_mappers));
 	json_print(o->json, j);
 }

@@ -31,13 +31,17 @@ void device_cache_done(struct device_cache *cache)
 	cache->tree = NULL;
 }
 
-static int statfs_at(int dirfd, const char *path, struct statfs *ret)
+int device_look(int fd, dev_t dev, struct device *ret)
 {
-	/* O_PATH opens the name, not the object. */
-	_cleanup_close_ int fd = openat(dirfd, path, O_PATH | O_CLOEXEC);
+	struct statfs fs;
 
-	if (fd < 0 || fstatfs(fd, ret) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return -errno;
+	*ret = (struct device){
+		.dev = dev,
+		.magic = (uint64_t)fs.f_type & UINT32_MAX,
+		.block_size = (uint64_t)fs.f_bsize,
+	};
 	return 0;
 }
 
@@ -54,24 +58,23 @@ int device_find(struct device_cache *cache, dev_t dev, int dirfd, const char *pa
 {
 	const struct device *known = device_known(cache, dev);
 	_cleanup_free_ struct device *device = NULL;
-	struct statfs fs;
+	_cleanup_close_ int fd = -1;
 	int r;
 
 	if (known) {
 		*ret = known;
 		return 0;
 	}
-	r = statfs_at(dirfd, path, &fs);
-	if (r < 0)
-		return r;
+	/* O_PATH opens the name, not the object. */
+	fd = openat(dirfd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
 	device = malloc(sizeof(*device));
 	if (!device)
 		return -ENOMEM;
-	*device = (struct device){
-		.dev = dev,
-		.magic = (uint64_t)fs.f_type & UINT32_MAX,
-		.block_size = (uint64_t)fs.f_bsize,
-	};
+	r = device_look(fd, dev, device);
+	if (r < 0)
+		return r;
 	if (!tsearch(device, &cache->tree, device_compare))
 		return -ENOMEM;
 	*ret = TAKE_PTR(device);

@@ -29,6 +29,9 @@ void device_cache_done(struct device_cache *cache);
 int device_find(struct device_cache *cache, dev_t dev, int dirfd, const char *path,
 		const struct device **ret);
 
+/* The device that fd is on, anew. Returns 0 or a negative errno. */
+int device_look(int fd, dev_t dev, struct device *ret);
+
 /* The device if it is known already, else NULL. Borrowed. */
 const struct device *device_known(struct device_cache *cache, dev_t dev);
 

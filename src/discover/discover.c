@@ -202,7 +202,7 @@ static int discover_by_iterators(struct discovery *d, struct iterators *loaded)
 static int discover_by(enum discover_way way, const struct discover_options *options,
 		       const struct kcaps *caps, const char *proc, pid_t pid, struct discovery *ret)
 {
-	struct discovery d = {.caps = caps, .way = way};
+	struct discovery d = {.caps = caps, .way = way, .finder = options->finder};
 	int r;
 
 	d.proc_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -25,17 +25,22 @@ enum discover_way {
 };
 
 struct iterators;
+struct target_finder;
 
 /* All zeros is a good choice. */
 struct discover_options {
 	enum discover_way way;       /* one that is forced fails rather than fall back */
 	struct iterators *iterators; /* loaded before; NULL: for this once. Borrowed. */
+	/* Who looks at paths, for as long as there is the discovery. Borrowed. */
+	const struct target_finder *finder;
 };
 
 struct discovery {
 	const struct kcaps *caps;
 	enum discover_way way; /* that was gone: not DISCOVER_AUTO */
 	int proc_fd;           /* directory that stands for /proc */
+	const struct target_finder *finder;
+	const struct object *at_path; /* that the selector's path leads to */
 	struct device_cache devices;
 	void *tree; /* tsearch(3) of struct object by DEV:INO; twins hang on the first */
 	struct object **objects;

@@ -10,9 +10,11 @@
 
 #include "discover/maps.h"
 #include "discover/open.h"
+#include "discover/target.h"
 #include "probe/generation.h"
 #include "util/file.h"
 #include "util/parse.h"
+#include "util/stop.h"
 #include "util/util.h"
 
 /* A number of a process or descriptor can be used again: is this still the object? */
@@ -238,6 +240,19 @@ static int open_by_processes(const struct discovery *d, const struct object *o)
 	return r;
 }
 
+/* By now the name may lead anywhere, even to where nobody answers. */
+static int open_named(const struct discovery *d, const struct object *o)
+{
+	_cleanup_(target_done) struct target t = {.fd = -1};
+	char path[32];
+	int r = target_find_by(d->finder, o->name, &t);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "self/fd/%d", t.fd);
+	return t.st.st_dev == o->id.dev ? open_verified(d->proc_fd, path, o) : -ENOENT;
+}
+
 int object_open(const struct discovery *d, const struct object *o)
 {
 	int r, fd;
@@ -254,8 +269,8 @@ int object_open(const struct discovery *d, const struct object *o)
 	if (o->kind == OBJECT_SYSV && o->n_mappers == 0)
 		return open_sysv(d, o);
 	if (o->kind == OBJECT_TMPFS && !o->deleted && o->name) {
-		fd = open_verified(AT_FDCWD, o->name, o);
-		return fd >= 0 ? fd : worse(r, fd);
+		fd = open_named(d, o);
+		return fd >= 0 || stop_is_error(fd) ? fd : worse(r, fd);
 	}
 	return r;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "discover/select.h"
-#include "probe/generation.h"
+#include "discover/target.h"
 #include "util/util.h"
 
 bool selector_is_empty(const struct selector *s)
@@ -16,34 +15,27 @@ bool selector_is_empty(const struct selector *s)
 }
 
 /* The file that a path names, whether or not a process has it open. */
-static int sight_path(struct discovery *d, const char *path, struct object **ret)
+static int sight_path(struct discovery *d, const struct target *t)
 {
-	_cleanup_free_ char *real = NULL;
-	const struct device *device;
-	struct sighting s = {.have_size = true};
-	struct stat st;
-	int r;
+	struct sighting s = {.have_size = true, .link = t->real};
+	struct object *o;
+	int r = device_object_kind(&t->device, d->caps->shmem_dev, t->real);
 
-	if (stat(path, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -ENOTTY;
-	real = realpath(path, NULL);
-	if (!real)
-		return -errno;
-	r = device_find(&d->devices, st.st_dev, AT_FDCWD, path, &device);
-	if (r < 0)
-		return r;
-	s.link = real;
-	r = device_object_kind(device, d->caps->shmem_dev, s.link);
 	if (r < 0)
 		return -ENOTTY;
 	s.kind = (enum object_kind)r;
-	s.id = (struct object_id){.dev = st.st_dev, .ino = st.st_ino};
-	s.id.have_generation = generation_of_path(AT_FDCWD, path, &s.id.generation) == 0;
-	s.size = (uint64_t)st.st_size;
-	s.page_size = s.kind == OBJECT_HUGETLB ? device->block_size : d->caps->page_size;
-	return discovery_note(d, &s, ret);
+	s.id = (struct object_id){
+		.dev = t->st.st_dev,
+		.ino = t->st.st_ino,
+		.have_generation = t->have_generation,
+		.generation = t->generation,
+	};
+	s.size = (uint64_t)t->st.st_size;
+	s.page_size = s.kind == OBJECT_HUGETLB ? t->device.block_size : d->caps->page_size;
+	r = discovery_note(d, &s, &o);
+	if (r >= 0)
+		d->at_path = o;
+	return r;
 }
 
 static bool process_exists(pid_t pid)
@@ -57,26 +49,28 @@ static bool process_exists(pid_t pid)
 int selector_discover(const struct selector *s, const struct discover_options *options,
 		      const struct kcaps *caps, bool all_processes, struct discovery *ret)
 {
+	_cleanup_(target_done) struct target target = {.fd = -1};
 	struct discovery d;
-	struct object *o;
 	int r;
 
 	if (!process_exists(getpid()))
 		return -ENODATA;
 	if (s->pid > 0 && !process_exists(s->pid))
 		return -ESRCH;
-	r = discover_with(options, caps, "/proc", all_processes ? 0 : s->pid, &d);
-	if (r < 0)
-		return r;
-	if (s->path) {
-		r = sight_path(&d, s->path, &o);
-		if (r < 0) {
+	r = s->path ? target_find_by(options->finder, s->path, &target) : 0;
+	/* Or it would be sighted, if we look at ourselves. */
+	closep(&target.fd);
+	target.fd = -1;
+	if (r >= 0)
+		r = discover_with(options, caps, "/proc", all_processes ? 0 : s->pid, &d);
+	if (r >= 0 && s->path) {
+		r = sight_path(&d, &target);
+		if (r < 0)
 			discovery_done(&d);
-			return r;
-		}
 	}
-	*ret = d;
-	return 0;
+	if (r >= 0)
+		*ret = d;
+	return r;
 }
 
 static bool match_holder(const struct selector *s, const struct object *o)
@@ -110,20 +104,13 @@ static bool match_process(const struct selector *s, const struct object *o)
 	return match_holder(s, o) || match_mapper(s, o);
 }
 
-static bool match_path(const char *path, const struct object *o)
+/* Not by a look at the path again: it may lead elsewhere by now. */
+static bool match_path(const struct discovery *d, const struct object *o)
 {
-	struct object_id id = {0};
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return false;
-	id.dev = st.st_dev;
-	id.ino = st.st_ino;
-	id.have_generation = generation_of_path(AT_FDCWD, path, &id.generation) == 0;
-	return object_id_match(&id, &o->id);
+	return d->at_path && object_id_match(&d->at_path->id, &o->id);
 }
 
-static bool match(const struct selector *s, const struct object *o)
+static bool match(const struct selector *s, const struct discovery *d, const struct object *o)
 {
 	if (s->have_id && !object_id_match(&s->id, &o->id))
 		return false;
@@ -131,7 +118,7 @@ static bool match(const struct selector *s, const struct object *o)
 		return false;
 	if (s->name && (!o->name || strcmp(s->name, o->name) != 0))
 		return false;
-	return !s->path || match_path(s->path, o);
+	return !s->path || match_path(d, o);
 }
 
 int selector_match(const struct selector *s, const struct discovery *d, struct object ***ret)
@@ -142,7 +129,7 @@ int selector_match(const struct selector *s, const struct discovery *d, struct o
 	if (!matches)
 		return -ENOMEM;
 	for (size_t i = 0; i < d->n_objects; i++)
-		if (match(s, d->objects[i]))
+		if (match(s, d, d->objects[i]))
 			matches[n++] = d->objects[i];
 	*ret = matches;
 	return n;

@@ -44,7 +44,7 @@ static int add_holders(struct object *o, struct json_object *array)
 		struct json_object *j = json_object_array_get_idx(array, i);
 		struct object_holder h;
 
-		if (!get_int(j, "pid", &h.pid) || !get_int(j, "fd", &h.fd))
+		if (!get_int(j, "pid", &h.pid) || !get_int(j, "fileDescriptor", &h.fd))
 			return -EBADMSG;
 		r = object_add_holder(o, &h);
 	}

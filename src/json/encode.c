@@ -104,7 +104,8 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 	json_object_object_add(to, "counts", counts);
 }
 
-struct json_object *json_of_holders(const struct object *o, size_t first, size_t n)
+struct json_object *json_of_holders(const struct object *o, size_t first, size_t n,
+				    const char *descriptor)
 {
 	struct json_object *array = json_object_new_array();
 
@@ -112,7 +113,7 @@ struct json_object *json_of_holders(const struct object *o, size_t first, size_t
 		struct json_object *j = json_object_new_object();
 
 		json_object_object_add(j, "pid", json_object_new_int(o->holders[i].pid));
-		json_object_object_add(j, "fd", json_object_new_int(o->holders[i].fd));
+		json_object_object_add(j, descriptor, json_object_new_int(o->holders[i].fd));
 		json_object_array_add(array, j);
 	}
 	return array;

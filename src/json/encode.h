@@ -21,6 +21,10 @@ struct json_object *json_of_object(const struct object *o);
  * counts. */
 void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked);
 
-/* Arrays of n of the processes that hold, and that map, the object, from the first-th on. */
-struct json_object *json_of_holders(const struct object *o, size_t first, size_t n);
+/*
+ * Arrays of n of the processes that hold, and that map, the object, from the first-th on.
+ * descriptor: what the field with the descriptor's number is called.
+ */
+struct json_object *json_of_holders(const struct object *o, size_t first, size_t n,
+				    const char *descriptor);
 struct json_object *json_of_mappers(const struct object *o, size_t first, size_t n);

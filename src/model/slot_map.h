@@ -56,6 +56,7 @@ struct slot_map {
 	uint64_t counts[SLOT_CONTENT_MAX]; /* pages */
 	uint64_t cached;                   /* pages of these in the swap cache */
 	uint64_t unlocated;                /* pages that changed each time they were read */
+	uint64_t moved;                    /* pages that changed while they were looked up */
 	struct slot_swap swaps[SLOT_TYPES];
 };
 

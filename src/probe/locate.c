@@ -117,6 +117,7 @@ static int locate_pages(struct locating *l, struct prober *p, int fd)
 
 	if (r < 0)
 		return r;
+	l->map.moved = range.moved;
 	/* Nothing was there before and nothing is now: none of what was asked can be there. */
 	if (l->relied && l->zswap_empty && zswap_holds_any() != 0)
 		slot_map_replace(&l->map, SLOT_DEVICE, SLOT_UNKNOWN);

@@ -74,7 +74,7 @@ static void add_processes(struct json_object *to, struct answer *a)
 	size_t n = MIN(o->n_holders - first, room);
 	size_t n_mappers = MIN(o->n_mappers - first_mapper, room - n);
 
-	json_object_object_add(to, "holders", json_of_holders(o, first, n));
+	json_object_object_add(to, "holders", json_of_holders(o, first, n, "fileDescriptor"));
 	json_object_object_add(to, "mappers", json_of_mappers(o, first_mapper, n_mappers));
 	a->index += n + n_mappers;
 }

@@ -90,29 +90,23 @@ static struct json_object *json_of_range(const struct slot_map *map)
 	return j;
 }
 
-static struct json_object *make_object(const struct object *o)
-{
-	struct json_object *j = json_of_object(o);
-
-	json_object_object_add(j, "processes", json_number(object_count_processes(o)));
-	json_object_object_add(j, "fileDescriptors", json_number(o->n_holders));
-	json_object_object_add(j, "mappings", json_number(o->n_mappers));
-	json_object_object_add(j, "summary", NULL);
-	json_object_object_add(j, "reason", NULL);
-	return j;
-}
-
 struct json_object *answer_slots(struct answer *a, struct reply_draft *draft)
 {
 	const struct slot_map *map = &a->result->slots;
 	struct json_object *j = json_object_new_object(), *array = json_object_new_array();
 	uint64_t first = a->begun ? a->page : map->first;
 	size_t longest, end;
+	char id[OBJECT_ID_MAX];
 
-	json_object_object_add(j, "object", make_object(a->result->object));
+	object_id_format(&a->result->object->id, a->result->object->has_twin, id);
+	json_object_object_add(j, "object", json_object_new_string(id));
 	json_object_object_add(j, "pageSize", json_number(map->page_size));
 	json_object_object_add(j, "size", json_number(map->size));
 	json_object_object_add(j, "range", json_of_range(map));
+	/* There is no other way. */
+	json_object_object_add(j, "probe", json_object_new_string("walk"));
+	json_object_object_add(j, "stable", json_object_new_boolean(map->moved == 0));
+	json_object_object_add(j, "movedPages", json_number(map->moved));
 	json_object_object_add(j, "contents", json_of_contents(map));
 	json_object_object_add(j, "cachedPages", json_number(map->cached));
 	json_object_object_add(j, "unlocatedPages", json_number(map->unlocated));

@@ -36,51 +36,69 @@ static struct json_object *json_of_run(const struct process_view *v, const struc
 	return j;
 }
 
-static void add_reasons(struct json_object *j, const struct result *r)
+static void add_reason(struct json_object *reasons, const char *text)
 {
-	struct json_object *reasons = json_object_new_array();
+	json_object_array_add(reasons, json_object_new_string(text));
+}
+
+static void add_reasons_of_objects(struct json_object *reasons, const struct result *r)
+{
 	uint32_t bits = 0;
 
 	for (size_t i = 0; i < r->view.n_snapshots; i++)
 		bits |= r->view.snapshots[i].reasons;
 	for (unsigned bit = 1; bit <= bits; bit <<= 1)
 		if (bits & bit)
-			json_object_array_add(reasons,
-					      json_object_new_string(snapshot_reason_to_string(
-						      (enum snapshot_reason)bit)));
-	if (r->denied)
-		json_object_array_add(reasons, json_object_new_string("some mapping could not be "
-								      "looked at"));
+			add_reason(reasons, snapshot_reason_to_string((enum snapshot_reason)bit));
 	for (size_t i = 0; i < r->view.n_mappings; i++) {
 		int error = r->view.mappings[i].error;
 
 		/* One says enough; kinds that have no states are no gap. */
 		if (error < 0 && error != -EOPNOTSUPP) {
-			json_object_array_add(reasons, json_object_new_string(text_error(error)));
+			add_reason(reasons, text_error(error));
 			break;
 		}
 	}
+}
+
+static void add_reasons(struct json_object *j, const struct result *r)
+{
+	struct json_object *reasons = json_object_new_array();
+
+	add_reasons_of_objects(reasons, r);
+	if (r->denied)
+		add_reason(reasons, "some mapping could not be looked at");
+	if (r->own_undetermined)
+		add_reason(reasons, "of some pages of private mappings the kernel does not tell "
+				    "whether they are the process's own");
+	if (r->words_fd >= 0 && r->undetermined > 0)
+		add_reason(reasons, "some pages not determined: their swap bit is not set");
 	json_object_object_add(j, "incomplete",
 			       json_object_new_boolean(r->undetermined > 0 ||
 						       json_object_array_length(reasons) > 0));
 	json_object_object_add(j, "reasons", reasons);
 }
 
-static uint64_t count_moved(const struct process_view *v)
+/* What was asked for: the address space has no end that could be told. */
+static struct json_object *json_of_range(const struct question *q)
 {
-	uint64_t moved = 0;
+	struct json_object *j = json_object_new_object();
+	bool ends = q->have_range && q->range.count != UINT64_MAX;
 
-	for (size_t i = 0; i < v->n_snapshots; i++)
-		moved += v->snapshots[i].moved;
-	return moved;
+	json_object_object_add(j, "first", json_number(q->have_range ? q->range.first : 0));
+	json_object_object_add(j, "count", ends ? json_number(q->range.count) : NULL);
+	return j;
 }
 
-static bool is_stable(const struct process_view *v)
+/* The one that all objects were looked at by; NULL: there is no such. */
+static struct json_object *json_of_probe(const struct process_view *v)
 {
-	for (size_t i = 0; i < v->n_snapshots; i++)
-		if (!v->snapshots[i].stable)
-			return false;
-	return true;
+	const char *probe = v->n_snapshots > 0 ? v->snapshots[0].probe : NULL;
+
+	for (size_t i = 1; i < v->n_snapshots; i++)
+		if (strcmp(v->snapshots[i].probe, probe) != 0)
+			return NULL;
+	return probe ? json_object_new_string(probe) : NULL;
 }
 
 /* As many as fit: names may be long. */
@@ -107,7 +125,7 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 {
 	const struct result *r = a->result;
 	struct json_object *j = json_object_new_object(), *extents = NULL;
-	uint64_t next = 0;
+	uint64_t next = r->runs_end;
 
 	if (a->question->encoding == ENCODING_EXTENTS) {
 		extents = make_extents(a);
@@ -120,10 +138,13 @@ struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft)
 		next = r->runs[a->index].page;
 	json_object_object_add(j, "pid", json_object_new_int(r->view.pid));
 	json_object_object_add(j, "pageSize", json_number(r->view.page_size));
-	json_object_object_add(j, "stable", json_object_new_boolean(is_stable(&r->view)));
-	json_object_object_add(j, "movedPages", json_number(count_moved(&r->view)));
+	json_object_object_add(j, "range", json_of_range(a->question));
+	json_object_object_add(j, "probe", json_of_probe(&r->view));
+	json_object_object_add(j, "stable",
+			       json_object_new_boolean(process_view_is_stable(&r->view)));
+	json_object_object_add(j, "movedPages", json_number(process_view_moved(&r->view)));
 	add_reasons(j, r);
-	json_object_object_add(j, "next", draft->goes_on ? json_number(next) : NULL);
+	json_object_object_add(j, "next", next > 0 ? json_number(next) : NULL);
 	json_object_object_add(j, "extents", extents);
 	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;

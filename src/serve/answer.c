@@ -32,11 +32,17 @@ struct reply *reply_free(struct reply *r)
 	return NULL;
 }
 
-struct reply *answer_reply(const char *error, struct json_object *parameters)
+struct reply *answer_reply(const char *error, struct json_object *parameters, size_t limit)
 {
 	size_t length = 0;
 	char *data = reply_format(error, false, parameters, &length);
 
+	/* An error may repeat a name that the client gave, as long as a message may be. */
+	if (data && length > limit) {
+		free(data);
+		data = reply_format(ERROR_TOO_LARGE, false, error_with_number("limit", limit),
+				    &length);
+	}
 	return reply_new(data, length, -1);
 }
 
@@ -98,7 +104,7 @@ static struct reply *make_error(struct answer *a)
 	if (a->result->error_parameters &&
 	    json_object_deep_copy(a->result->error_parameters, &copy, NULL) < 0)
 		return NULL;
-	return answer_reply(a->result->error, copy);
+	return answer_reply(a->result->error, copy, a->message_bytes);
 }
 
 static struct reply *make_reply(struct answer *a)
@@ -117,8 +123,8 @@ static struct reply *make_reply(struct answer *a)
 		json_object_put(parameters);
 		closep(&draft.fd);
 		a->finished = true;
-		return answer_reply(ERROR_FAILED,
-				    error_with_number("errno", (uint64_t)-draft.error));
+		return answer_reply(ERROR_FAILED, error_of_failure(draft.error),
+				    a->message_bytes);
 	}
 	/* Without `more` there is one reply, which says with which page to go on. */
 	a->finished = !draft.goes_on || !a->question->more;
@@ -127,7 +133,8 @@ static struct reply *make_reply(struct answer *a)
 		free(data);
 		closep(&draft.fd);
 		a->finished = true;
-		return answer_reply(ERROR_TOO_LARGE, error_with_number("limit", a->message_bytes));
+		return answer_reply(ERROR_TOO_LARGE, error_with_number("limit", a->message_bytes),
+				    a->message_bytes);
 	}
 	return reply_new(data, length, draft.fd);
 }

@@ -48,5 +48,8 @@ void answer_done(struct answer *a);
  */
 int answer_make(struct answer *a, size_t n_bytes);
 
-/* A single reply, of an error if error is not NULL. Takes parameters over. */
-struct reply *answer_reply(const char *error, struct json_object *parameters);
+/*
+ * A single reply, of an error if error is not NULL; one that is longer than limit says that. Takes
+ * parameters over.
+ */
+struct reply *answer_reply(const char *error, struct json_object *parameters, size_t limit);

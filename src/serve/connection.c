@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "serve/connection.h"
@@ -177,10 +178,29 @@ void connection_end(struct connection *c, const char *why)
 		close_now(c, why);
 }
 
+/* Part of a call has come, or waits in the socket. */
+static bool has_input(struct connection *c)
+{
+	int waiting;
+
+	return c->frame.length > 0 || (ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+void connection_finish(struct connection *c)
+{
+	c->finishing = true;
+	if (!c->counted)
+		c->n_left = c->limits->pipelined_calls;
+	/* Or a client that sends on and on would not let go. */
+	c->counted = true;
+	if (!c->busy && !has_input(c))
+		connection_end(c, NULL);
+}
+
 void connection_next(struct connection *c)
 {
 	c->busy = false;
-	if (c->ending)
+	if (c->ending || (c->finishing && !has_input(c)))
 		connection_end(c, NULL);
 	else if (watch(c) < 0)
 		close_now(c, "memory was short");
@@ -190,7 +210,8 @@ void connection_next(struct connection *c)
 static void refuse(struct connection *c, const char *error, uint64_t limit)
 {
 	c->busy = true;
-	if (connection_send_one(c, answer_reply(error, error_with_number("limit", limit))))
+	if (connection_send_one(c, answer_reply(error, error_with_number("limit", limit),
+						c->limits->message_bytes)))
 		connection_end(c, error);
 }
 
@@ -250,6 +271,7 @@ static void take_message(struct connection *c)
 	/* The connection may be gone afterwards. */
 	c->frame = (struct frame){0};
 	c->busy = true;
+	c->n_left -= c->counted;
 	if (watch(c) < 0) {
 		close_fds(fds, n_fds);
 		close_now(c, "memory was short");
@@ -259,10 +281,39 @@ static void take_message(struct connection *c)
 	frame_done(&frame);
 }
 
+/*
+ * Looks at what the socket holds, from its start or from where the last look ended; that may also
+ * be where descriptors come along. Returns as recv().
+ */
+static ssize_t look(struct connection *c, char *buf, bool from_start)
+{
+	const int offset = 0;
+
+	if (from_start && setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) < 0)
+		return -1;
+	return recv(c->fd, buf, READ_BYTES, MSG_PEEK | MSG_DONTWAIT);
+}
+
+/*
+ * If there are more calls than may wait, those in front are still taken. The n bytes are the start
+ * of what the socket holds: calls of any size count, so it is looked at to the end.
+ */
+static void count_calls(struct connection *c, const char *bytes, size_t n)
+{
+	static char buf[READ_BYTES];
+	size_t limit = c->limits->pipelined_calls, count = frame_count(bytes, n);
+	ssize_t got;
+
+	while (count <= limit && (got = look(c, buf, false)) > 0)
+		count += frame_count(buf, (size_t)got);
+	c->counted = count > limit;
+	c->n_left = limit;
+}
+
 static void read_message(struct connection *c)
 {
 	static char buf[READ_BYTES];
-	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = look(c, buf, true);
 	bool complete;
 	int r;
 
@@ -272,7 +323,9 @@ static void read_message(struct connection *c)
 		connection_end(c, n < 0 ? "could not be read from" : NULL);
 		return;
 	}
-	if (frame_count(buf, (size_t)n) > c->limits->pipelined_calls) {
+	if (!c->counted)
+		count_calls(c, buf, (size_t)n);
+	if (c->counted && c->n_left == 0) {
 		refuse(c, ERROR_TOO_MANY_CALLS, c->limits->pipelined_calls);
 		return;
 	}

@@ -53,6 +53,9 @@ struct connection {
 	size_t n_queued; /* bytes of these, not yet written */
 	bool busy;       /* a call is under way */
 	bool ending;     /* to be closed when all has been written */
+	bool finishing;  /* to be closed when what has come has been answered */
+	bool counted;    /* no more than n_left calls are taken; then there were too many */
+	size_t n_left;
 };
 
 /* Takes fd over, and peer. Returns 0 or a negative errno. */
@@ -67,6 +70,12 @@ bool connection_send_one(struct connection *c, struct reply *reply);
 
 /* The call has been answered: on to the next. */
 void connection_next(struct connection *c);
+
+/*
+ * To be closed once calls that wait in the socket have been taken too, but no more than may be
+ * pipelined. The connection may be gone when this returns.
+ */
+void connection_finish(struct connection *c);
 
 /* To be closed once all has been written. The connection may be gone when this returns. */
 void connection_end(struct connection *c, const char *why);

@@ -22,15 +22,13 @@ void dispatch_answered(struct connection *c, bool error)
 
 	s->counters.calls++;
 	s->counters.errors += error;
-	if (s->stopping)
-		c->ending = true;
 }
 
 /* Answers on the spot. Takes parameters over. */
 static void answer_now(struct connection *c, const char *error, struct json_object *parameters)
 {
 	dispatch_answered(c, error);
-	if (connection_send_one(c, answer_reply(error, parameters)))
+	if (connection_send_one(c, answer_reply(error, parameters, c->limits->message_bytes)))
 		connection_next(c);
 }
 
@@ -70,9 +68,12 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "pipelinedCalls", json_number(c->pipelined_calls));
 	json_object_object_add(j, "queuedBytes", json_number(c->queued_bytes));
 	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
+	json_object_object_add(j, "heldBytes", json_number(REQUEST_HELD_BYTES_MAX));
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
+	json_object_object_add(j, "sendSeconds", json_number(c->send_seconds));
+	json_object_object_add(j, "idleSeconds", json_number(c->idle_seconds));
 	return j;
 }
 
@@ -116,10 +117,11 @@ static void describe(struct connection *c, const struct question *q)
 static void ask(struct connection *c, struct question *q)
 {
 	struct server *s = server_of(c);
-	int r = request_new(&s->requests, c, q);
+	struct busy busy;
+	int r = request_new(&s->requests, c, q, &busy);
 
 	if (r == -EBUSY)
-		answer_now(c, ERROR_TOO_BUSY, error_with_number("limit", s->requests.queued_scans));
+		answer_now(c, ERROR_TOO_BUSY, error_busy(busy.bound, busy.limit));
 	else if (r < 0)
 		connection_end(c, "memory was short");
 }
@@ -221,8 +223,7 @@ static void dispatch(struct connection *c, const char *text, size_t length, int 
 		dispatch_answered(c, false);
 		connection_next(c);
 	} else if (s->stopping) {
-		if (connection_send_one(c, answer_reply(ERROR_STOPPING, NULL)))
-			connection_end(c, NULL);
+		answer_now(c, ERROR_STOPPING, NULL);
 	} else {
 		dispatch_call(c, &call, fds, n_fds);
 	}

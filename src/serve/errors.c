@@ -6,6 +6,8 @@
 #include "util/stop.h"
 #include "util/text.h"
 
+#define SEVERAL_MAX 900
+
 struct json_object *error_with_text(const char *field, const char *text)
 {
 	struct json_object *j = json_object_new_object();
@@ -19,6 +21,32 @@ struct json_object *error_with_number(const char *field, uint64_t n)
 	struct json_object *j = json_object_new_object();
 
 	json_object_object_add(j, field, json_number(n));
+	return j;
+}
+
+struct json_object *error_of_failure(int error)
+{
+	struct json_object *j = error_with_text("reason", text_error(error));
+
+	json_object_object_add(j, "errno", json_object_new_int(-error));
+	return j;
+}
+
+struct json_object *error_busy(enum busy_bound bound, uint64_t limit)
+{
+	static const char *const names[] = {
+		[BUSY_QUEUED_SCANS] = "queued_scans",
+		[BUSY_QUEUED_SCANS_OF_OTHERS] = "queued_scans_of_others",
+		[BUSY_QUEUED_SCANS_OF_USER] = "queued_scans_of_user",
+		[BUSY_HELD_BYTES] = "held_bytes",
+		[BUSY_HELD_BYTES_OF_OTHERS] = "held_bytes_of_others",
+		[BUSY_HELD_BYTES_OF_USER] = "held_bytes_of_user",
+		[BUSY_SCAN_SECONDS] = "scan_seconds",
+		[BUSY_DEAD_PATHS] = "dead_paths",
+	};
+	struct json_object *j = error_with_text("bound", names[bound]);
+
+	json_object_object_add(j, "limit", json_number(limit));
 	return j;
 }
 
@@ -36,14 +64,15 @@ void errors_several(struct result *r, struct object *const *objects, int n)
 {
 	struct json_object *j = json_object_new_object(), *ids = json_object_new_array();
 
-	/* Enough to see what it is about. */
-	for (int i = 0; i < n && i < 1000; i++) {
+	/* Enough to see what it is about, and to fit into the shortest message that can be set. */
+	for (int i = 0; i < n && i < SEVERAL_MAX; i++) {
 		char id[OBJECT_ID_MAX];
 
 		json_object_array_add(ids, json_object_new_string(object_id_format(
 						   &objects[i]->id, objects[i]->has_twin, id)));
 	}
 	json_object_object_add(j, "objects", ids);
+	json_object_object_add(j, "count", json_object_new_int(n));
 	result_fail(r, ERROR_SEVERAL_OBJECTS, j);
 }
 
@@ -57,9 +86,9 @@ void errors_too_large(struct result *r, uint64_t limit)
 	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));
 }
 
-void errors_too_busy(struct result *r, uint64_t limit)
+void errors_too_busy(struct result *r, enum busy_bound bound, uint64_t limit)
 {
-	result_fail(r, ERROR_TOO_BUSY, error_with_number("limit", limit));
+	result_fail(r, ERROR_TOO_BUSY, error_busy(bound, limit));
 }
 
 void errors_no_probe(struct result *r, enum probe_choice choice, int error)
@@ -88,8 +117,6 @@ void errors_object(struct result *r, const struct object *o, int error)
 
 void errors_fail(struct result *r, int error)
 {
-	struct json_object *j;
-
 	if (error == -ETIME) {
 		result_fail(r, ERROR_SCAN_TIMED_OUT,
 			    error_with_number("seconds", stop_limit_seconds()));
@@ -99,7 +126,9 @@ void errors_fail(struct result *r, int error)
 		result_fail(r, ERROR_STOPPING, NULL);
 		return;
 	}
-	j = error_with_text("reason", text_error(error));
-	json_object_object_add(j, "errno", json_object_new_int(-error));
-	result_fail(r, ERROR_FAILED, j);
+	if (error == -EUSERS) {
+		errors_too_busy(r, BUSY_DEAD_PATHS, 1);
+		return;
+	}
+	result_fail(r, ERROR_FAILED, error_of_failure(error));
 }

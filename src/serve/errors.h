@@ -28,9 +28,27 @@
 #define ERROR_STOPPING "io.shmstate.Stopping"
 #define ERROR_FAILED "io.shmstate.Failed"
 
+/* What there was too much of. */
+enum busy_bound {
+	BUSY_QUEUED_SCANS,
+	BUSY_QUEUED_SCANS_OF_OTHERS,
+	BUSY_QUEUED_SCANS_OF_USER,
+	BUSY_HELD_BYTES,
+	BUSY_HELD_BYTES_OF_OTHERS,
+	BUSY_HELD_BYTES_OF_USER,
+	BUSY_SCAN_SECONDS,
+	BUSY_DEAD_PATHS,
+};
+
+/* Parameters of ERROR_TOO_BUSY. */
+struct json_object *error_busy(enum busy_bound bound, uint64_t limit);
+
 /* Parameters with one field. */
 struct json_object *error_with_text(const char *field, const char *text);
 struct json_object *error_with_number(const char *field, uint64_t n);
+
+/* Those of ERROR_FAILED. error: negative errno. */
+struct json_object *error_of_failure(int error);
 
 /* Each makes the result that error. */
 void errors_not_permitted(struct result *r, enum access_rule rule);
@@ -38,7 +56,7 @@ void errors_no_process(struct result *r, pid_t pid);
 void errors_several(struct result *r, struct object *const *objects, int n);
 void errors_out_of_range(struct result *r, uint64_t pages);
 void errors_too_large(struct result *r, uint64_t limit);
-void errors_too_busy(struct result *r, uint64_t limit);
+void errors_too_busy(struct result *r, enum busy_bound bound, uint64_t limit);
 void errors_no_probe(struct result *r, enum probe_choice choice, int error);
 /* An object that could not be opened or looked at. */
 void errors_object(struct result *r, const struct object *o, int error);

@@ -36,7 +36,7 @@ static int bar(struct examination *e, struct object *o)
 static int build(struct examination *e)
 {
 	const struct selector *s = &e->question->selector;
-	struct discover_options how = {.way = DISCOVER_PROC};
+	struct discover_options how = {.way = DISCOVER_PROC, .finder = &e->finder};
 	_cleanup_free_ struct object **objects = NULL;
 	struct result *result = e->result;
 	int n, r;
@@ -67,15 +67,20 @@ static int add_run(void *context, const struct view_mapping *m, uint64_t page, u
 	struct examination *e = context;
 	struct result *r = e->result;
 	int error = stop_asked();
+	bool asked;
 
 	if (error < 0)
 		return error;
+	asked = e->question->states & UINT32_C(1) << state;
+	if (asked && r->n_runs >= RUNS_MAX) {
+		r->runs_end = page;
+		return -EFBIG;
+	}
 	if (is_undetermined(state))
 		r->undetermined += count;
-	if (!(e->question->states & UINT32_C(1) << state))
+	r->own_undetermined |= state == VIEW_PRIVATE_UNKNOWN;
+	if (!asked)
 		return 0;
-	if (r->n_runs >= RUNS_MAX)
-		return -EFBIG;
 	error = ARRAY_RESERVE(&r->runs, &r->n_runs_allocated, r->n_runs);
 	if (error < 0)
 		return error;
@@ -88,6 +93,7 @@ static int add_run(void *context, const struct view_mapping *m, uint64_t page, u
 	return 0;
 }
 
+/* As many as there is room for; the answer says where to go on. */
 static int fill_runs(struct examination *e)
 {
 	const struct process_view *v = &e->result->view;
@@ -95,7 +101,7 @@ static int fill_runs(struct examination *e)
 
 	for (size_t i = 0; i < v->n_mappings && r >= 0; i++)
 		r = view_walk(v, &v->mappings[i], e->question->range, add_run, e);
-	return r;
+	return e->result->runs_end > 0 ? 0 : r;
 }
 
 /* Each word at its own place, as in /proc/PID/pagemap; the rest of the file is a hole. */
@@ -192,9 +198,7 @@ void examine_view(struct examination *e)
 	else if (r == -ERANGE)
 		errors_out_of_range(result, ADDRESS_PAGES(&result->view));
 	else if (r == -EFBIG)
-		errors_too_large(result, e->question->encoding == ENCODING_FILE_DESCRIPTOR
-						 ? WORDS_MAX
-						 : RUNS_MAX);
+		errors_too_large(result, WORDS_MAX * sizeof(uint64_t));
 	else if (r < 0)
 		errors_fail(result, r);
 }

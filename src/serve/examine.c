@@ -6,21 +6,35 @@
 #include "serve/errors.h"
 #include "serve/examine.h"
 #include "serve/examine-view.h"
+#include "serve/lookup.h"
 #include "util/text.h"
 #include "util/util.h"
 #include "view/inspect.h"
 
 /* Which objects there are, as far as the question is about them. Returns 0 or a negative errno. */
-static int discover_for(struct worker *w, const struct question *q, bool all, struct discovery *ret)
+static int discover_for(struct examination *e, const struct question *q, bool all)
 {
+	struct worker *w = e->worker;
 	struct discover_options how = {
 		.way = w->iterators ? DISCOVER_AUTO : DISCOVER_PROC,
 		.iterators = w->iterators,
+		.finder = &e->finder,
 	};
+	struct discovery *ret = &e->result->discovery;
+	int r;
 
-	if (q->have_passed)
-		return discover_descriptor(w->prober.caps, q->fd, ret);
-	return selector_discover(&q->selector, &how, w->prober.caps, all, ret);
+	if (!q->have_passed)
+		return selector_discover(&q->selector, &how, w->prober.caps, all, ret);
+	r = discover_descriptor(w->prober.caps, q->fd, ret);
+	if (r >= 0)
+		ret->finder = &e->finder;
+	return r;
+}
+
+/* That says nothing of what was asked for. */
+static bool is_ours(int error)
+{
+	return stop_is_error(error) || error == -ENOMEM || error == -EUSERS;
 }
 
 /* Why nothing could be discovered. */
@@ -28,7 +42,7 @@ static void fail_discovery(struct examination *e, int error)
 {
 	const struct selector *s = &e->question->selector;
 
-	if (stop_is_error(error) || error == -ENOMEM)
+	if (is_ours(error))
 		errors_fail(e->result, error);
 	else if (s->path && !e->access->privileged)
 		errors_not_permitted(e->result, ACCESS_OWNER);
@@ -158,7 +172,7 @@ static bool discover_object(struct examination *e, bool all)
 
 	if (!may_ask(e))
 		return false;
-	r = discover_for(e->worker, e->question, all, &e->result->discovery);
+	r = discover_for(e, e->question, all);
 	if (r < 0) {
 		fail_discovery(e, r);
 		return false;
@@ -306,13 +320,12 @@ static void examine_list(struct examination *e)
 	if (!may_ask(e))
 		return;
 	/* Whatever is selected: its other holders count too. */
-	r = discover_for(e->worker, e->question, true, &e->result->discovery);
+	r = discover_for(e, e->question, true);
 	/* What is hidden from others, and whether anything is, must look the same. */
 	e->result->denied = !e->access->privileged || e->result->discovery.n_denied_processes > 0 ||
 			    e->result->discovery.n_denied_mappings > 0;
 	if (r < 0) {
-		if (e->access->privileged || !e->question->selector.path || r == -ENOMEM ||
-		    stop_is_error(r))
+		if (e->access->privileged || !e->question->selector.path || is_ours(r))
 			fail_discovery(e, r);
 		return;
 	}
@@ -333,7 +346,7 @@ static bool discover_passed(struct examination *e)
 		return true;
 	among.selector = (struct selector){.have_id = true, .id = o->id};
 	e->result->discovery = (struct discovery){.proc_fd = -1};
-	r = discover_for(e->worker, &among, true, &e->result->discovery);
+	r = discover_for(e, &among, true);
 	if (r >= 0) {
 		_cleanup_free_ struct object **objects = NULL;
 
@@ -361,7 +374,8 @@ static void strip_own_descriptor(struct object *o)
 static void examine_object(struct examination *e)
 {
 	struct result *result = e->result;
-	struct question summarized = *e->question;
+	const struct question *asked = e->question;
+	struct question summarized = *asked;
 	int r;
 
 	if (!discover_object(e, true) || !discover_passed(e))
@@ -384,12 +398,20 @@ static void examine_object(struct examination *e)
 		result->denied = true;
 	if (r < 0)
 		errors_fail(result, r);
+	/* Ours is about to go, and the process is asked about once more. */
+	e->question = asked;
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,
 	     struct result *result)
 {
-	struct examination e = {.worker = w, .question = q, .access = access, .result = result};
+	struct examination e = {
+		.worker = w,
+		.question = q,
+		.access = access,
+		.result = result,
+		.finder = {lookup_find, access},
+	};
 
 	/* Each request says which probe it wants; the worker has what all of them take. */
 	w->prober.choice = q->probe;
@@ -424,4 +446,5 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 		break; /* answered in the loop */
 	}
 	may_ask_process(&e, access_process_again);
+	result->discovery.finder = NULL;
 }

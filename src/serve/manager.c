@@ -15,10 +15,12 @@
 #include "serve/discard.h"
 #include "serve/log.h"
 #include "serve/manager.h"
+#include "serve/privileges.h"
 #include "serve/server.h"
 #include "util/text.h"
 
-/* How long what is under way may take when the service is being stopped. */
+/* How long what is under way may take when the service is being stopped, and telling so then. */
+#define FINISH_USEC 4000000
 #define STOP_USEC 5000000
 
 /* How long nobody must be connected for memory to be given back. */
@@ -105,6 +107,16 @@ static int stop(struct manager *m)
 	return m->idle ? sd_event_exit(m->event, 0) : 0;
 }
 
+static int on_hurry(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct manager *m = context;
+
+	(void)source;
+	(void)usec;
+	server_give_up(m->server);
+	return 0;
+}
+
 static int on_late(sd_event_source *source, uint64_t usec, void *context)
 {
 	(void)usec;
@@ -120,6 +132,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	if (m->stopping)
 		return 0;
+	sd_event_add_time_relative(m->event, NULL, CLOCK_MONOTONIC, FINISH_USEC, 0, on_hurry, m);
 	sd_event_add_time_relative(m->event, NULL, CLOCK_MONOTONIC, STOP_USEC, 0, on_late, NULL);
 	return stop(m);
 }
@@ -309,9 +322,13 @@ static int start_server(struct manager *m)
 	int r = kcaps_probe(&m->caps);
 
 	if (r >= 0)
+		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
+	if (r >= 0)
+		r = privileges_drop_loading();
+	if (r >= 0)
 		r = discard_start();
 	if (r >= 0)
-		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
+		r = pool_start(m->pool);
 	if (r < 0) {
 		log_message(LOG_ERR, "cannot look at shared memory: %s", strerror(-r));
 		return r;

@@ -110,22 +110,6 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *conte
 	return 0;
 }
 
-/* Signals are for the loop. */
-static int start_threads(struct pool *p)
-{
-	sigset_t all, old;
-	int r = 0;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (unsigned i = 0; i < p->n_workers && r == 0; i++) {
-		r = pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]);
-		p->workers[i].started = r == 0;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
-}
-
 static int open_probers(struct pool *p, const struct kcaps *caps, enum probe_choice choice)
 {
 	for (unsigned i = 0; i < p->n_workers; i++) {
@@ -163,14 +147,28 @@ int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice
 		r = open_probers(p, caps, choice);
 	if (r >= 0)
 		r = sd_event_add_io(event, &p->source, p->event_fd, EPOLLIN, on_done, p);
-	if (r >= 0)
-		r = start_threads(p);
 	if (r < 0) {
 		pool_free(p);
 		return r;
 	}
 	*ret = p;
 	return 0;
+}
+
+/* Signals are for the loop. */
+int pool_start(struct pool *p)
+{
+	sigset_t all, old;
+	int r = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (unsigned i = 0; i < p->n_workers && r == 0; i++) {
+		r = pthread_create(&p->workers[i].thread, NULL, work, &p->workers[i]);
+		p->workers[i].started = r == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -r;
 }
 
 static void drop_all(struct task_list *tasks)
@@ -183,15 +181,32 @@ static void drop_all(struct task_list *tasks)
 	}
 }
 
+/* Under the lock. */
+static void cancel_begun(struct pool *p)
+{
+	for (unsigned i = 0; p->workers && i < p->n_workers; i++)
+		if (p->workers[i].task)
+			atomic_store(&p->workers[i].task->stop.cancelled, true);
+}
+
+void pool_cancel(struct pool *p)
+{
+	struct task *t;
+
+	pthread_mutex_lock(&p->lock);
+	cancel_begun(p);
+	TAILQ_FOREACH (t, &p->waiting, link)
+		atomic_store(&t->stop.cancelled, true);
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct pool *pool_free(struct pool *p)
 {
 	if (!p)
 		return NULL;
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
-	for (unsigned i = 0; p->workers && i < p->n_workers; i++)
-		if (p->workers[i].task)
-			atomic_store(&p->workers[i].task->stop.cancelled, true);
+	cancel_begun(p);
 	pthread_cond_broadcast(&p->wake);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; p->workers && i < p->n_workers; i++) {

@@ -42,11 +42,13 @@ TAILQ_HEAD(task_list, task);
 struct pool;
 
 /*
- * Loads n probers for this choice, and starts as many threads. caps: borrowed. Returns 0 or a
- * negative errno; that there is no walk is no error.
+ * Loads n probers for this choice. caps: borrowed. Returns 0 or a negative errno; that there is no
+ * walk is no error.
  */
 int pool_new(sd_event *event, const struct kcaps *caps, enum probe_choice choice, unsigned n,
 	     struct pool **ret);
+/* Starts as many threads: nothing is loaded afterwards. Once. Returns 0 or a negative errno. */
+int pool_start(struct pool *p);
 /* Gives up what is under way, and drops that and what still waits. NULL is fine; returns NULL. */
 struct pool *pool_free(struct pool *p);
 
@@ -58,6 +60,9 @@ bool pool_lock_waiting(struct pool *p, const struct task *t); /* false: it has, 
 void pool_unlock(struct pool *p);
 /* The caller has it back. False: it has begun, and will be done. */
 bool pool_withdraw(struct pool *p, struct task *t);
+
+/* Gives up all that has been submitted, also what has not begun. It is done all the same. */
+void pool_cancel(struct pool *p);
 
 /* Submitted and not done yet. */
 size_t pool_count(const struct pool *p);

@@ -13,14 +13,13 @@
 #include "serve/request.h"
 #include "util/util.h"
 
-/* Memory of results, in all. */
-#define HELD_BYTES_MAX ((size_t)512 << 20)
-
 /* A look at something, and who waits for it. The first of them has the question. */
 struct scan {
 	struct task task;
 	TAILQ_ENTRY(scan) link; /* in the waiting ones */
 	bool listed;
+	bool timed_out;
+	sd_event_source *late; /* when its time is over */
 	struct requests *all;
 	char *key;                      /* NULL: not to be shared */
 	TAILQ_HEAD(, request) requests; /* once it has begun it does not change */
@@ -73,37 +72,24 @@ static void make_replies(struct request *r)
  */
 static void hold(struct requests *all, const struct request *r, struct result *result)
 {
+	const size_t most = REQUEST_HELD_BYTES_MAX;
 	size_t total, of_user;
 
 	if (result_hold(result, &all->held, r->peer.uid, &total, &of_user) < 0)
 		errors_fail(result, -ENOMEM);
-	else if (total > (r->privileged ? HELD_BYTES_MAX : HELD_BYTES_MAX / 2))
-		errors_too_busy(result, HELD_BYTES_MAX);
-	else if (!r->privileged && of_user > HELD_BYTES_MAX / 8)
-		errors_too_busy(result, HELD_BYTES_MAX / 8);
+	else if (total > most)
+		errors_too_busy(result, BUSY_HELD_BYTES, most);
+	else if (!r->privileged && total > most / 2)
+		errors_too_busy(result, BUSY_HELD_BYTES_OF_OTHERS, most / 2);
+	else if (!r->privileged && of_user > most / 8)
+		errors_too_busy(result, BUSY_HELD_BYTES_OF_USER, most / 8);
 }
 
-static void run_scan(struct task *t, struct worker *w)
+/* result: NULL: memory was short. Taken over. */
+static void answer_all(struct scan *s, struct result *result)
 {
-	struct scan *s = (struct scan *)t;
-	struct request *first = TAILQ_FIRST(&s->requests), *r;
-	struct access access = {
-		.peer = &first->peer,
-		.privileged = first->privileged,
-	};
-	struct result *result = result_new();
-	int stopped = stop_asked();
+	struct request *r;
 
-	/* Nobody may wait any more; whoever does must not get what was not looked for. */
-	if (result && stopped < 0)
-		errors_fail(result, stopped);
-	else if (result)
-		examine(w, &first->question, &access, result);
-	access_done(&access);
-	if (result)
-		hold(s->all, first, result);
-	/* Not for a moment longer than it takes: it keeps the object's memory. */
-	drop_descriptor(&first->question);
 	TAILQ_FOREACH (r, &s->requests, link) {
 		r->error = -ENOMEM;
 		if (!result)
@@ -113,6 +99,33 @@ static void run_scan(struct task *t, struct worker *w)
 		make_replies(r);
 	}
 	result_unref(result);
+}
+
+static void run_scan(struct task *t, struct worker *w)
+{
+	struct scan *s = (struct scan *)t;
+	struct request *first = TAILQ_FIRST(&s->requests);
+	struct access access = {
+		.peer = &first->peer,
+		.privileged = first->privileged,
+	};
+	struct result *result = result_new();
+	int stopped = stop_asked();
+
+	/* Nobody may wait any more; whoever does must not get what was not looked for. */
+	if (result && stopped == -ETIME)
+		errors_too_busy(result, BUSY_SCAN_SECONDS, t->stop.limit);
+	else if (result && stopped < 0)
+		errors_fail(result, stopped);
+	else if (result)
+		examine(w, &first->question, &access, result);
+	access_done(&access);
+	s->timed_out = result && result->error && stop_asked() == -ETIME;
+	if (result)
+		hold(s->all, first, result);
+	/* Not for a moment longer than it takes: it keeps the object's memory. */
+	drop_descriptor(&first->question);
+	answer_all(s, result);
 }
 
 static void run_more(struct task *t, struct worker *w)
@@ -173,19 +186,46 @@ static void unlist(struct scan *s)
 	s->listed = false;
 }
 
+static void scan_free(struct scan *s)
+{
+	unlist(s);
+	sd_event_source_disable_unref(s->late);
+	free(s->key);
+	free(s);
+}
+
 static void scan_done(struct task *t)
 {
 	struct scan *s = (struct scan *)t;
 	struct request *r;
 
-	unlist(s);
+	s->all->n_cancelled += s->timed_out;
 	while ((r = TAILQ_FIRST(&s->requests))) {
 		TAILQ_REMOVE(&s->requests, r, link);
 		r->scan = NULL;
 		deliver(r);
 	}
-	free(s->key);
-	free(s);
+	scan_free(s);
+}
+
+/* Clients wait for an answer, not for a worker. One that has begun sees by itself that it is late.
+ */
+static int on_late(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct scan *s = context;
+	struct result *result;
+
+	(void)source;
+	(void)usec;
+	if (!pool_withdraw(s->all->pool, &s->task))
+		return 0;
+	s->timed_out = true;
+	result = result_new();
+	if (result)
+		errors_too_busy(result, BUSY_SCAN_SECONDS, s->task.stop.limit);
+	answer_all(s, result);
+	scan_done(&s->task);
+	return 0;
 }
 
 /* The clients are still there, and are about to be sent away. */
@@ -210,8 +250,7 @@ static void drop_scan(struct task *t)
 		TAILQ_REMOVE(&s->requests, r, link);
 		drop_request(r);
 	}
-	free(s->key);
-	free(s);
+	scan_free(s);
 }
 
 void request_drained(struct request *r)
@@ -235,10 +274,8 @@ void request_abandon(struct request *r)
 			return;
 	r->all->n_cancelled++;
 	atomic_store(&r->scan->task.stop.cancelled, true);
-	if (pool_withdraw(r->all->pool, &r->scan->task)) {
-		unlist(r->scan);
+	if (pool_withdraw(r->all->pool, &r->scan->task))
 		drop_scan(&r->scan->task);
-	}
 }
 
 /* Without asking the server of a file system, which may be dead. */
@@ -313,6 +350,17 @@ static bool join(struct requests *all, struct request *r, const char *key)
 	return true;
 }
 
+/* The time runs from now on, wherever it is spent: clients give up after as long. */
+static int set_deadline(struct scan *s, unsigned seconds)
+{
+	uint64_t usec = seconds * UINT64_C(1000000);
+
+	s->task.stop.limit = seconds;
+	s->task.stop.deadline = monotonic_ns() + usec * 1000;
+	return sd_event_add_time_relative(s->all->event, &s->late, CLOCK_MONOTONIC, usec, 100000,
+					  on_late, s);
+}
+
 static int begin(struct requests *all, struct request *r, char *key)
 {
 	struct scan *s = calloc(1, sizeof(*s));
@@ -326,9 +374,12 @@ static int begin(struct requests *all, struct request *r, char *key)
 			 .done = scan_done,
 			 .drop = drop_scan},
 		.all = all,
-		.key = key,
 	};
-	s->task.stop.limit = all->scan_seconds;
+	if (set_deadline(s, all->scan_seconds) < 0) {
+		free(s);
+		return -ENOMEM;
+	}
+	s->key = key;
 	TAILQ_INIT(&s->requests);
 	TAILQ_INSERT_TAIL(&s->requests, r, link);
 	r->scan = s;
@@ -371,17 +422,23 @@ static int request_make(struct requests *all, struct connection *c, struct quest
  * Others than those whom the service is there for leave a quarter of the room to these, and each of
  * them takes half of it at most: nobody can keep all the rest out.
  */
-static bool is_full(const struct requests *all, const struct request *r)
+static bool is_full(const struct requests *all, const struct request *r, struct busy *ret)
 {
 	size_t room = all->queued_scans, of_user;
 	size_t n = pool_count_waiting(all->pool, r->peer.uid, &of_user);
 
-	if (r->privileged)
-		return n >= room;
-	return n >= room - room / 4 || of_user >= room - room / 2;
+	if (n >= room)
+		*ret = (struct busy){BUSY_QUEUED_SCANS, room};
+	else if (!r->privileged && n >= room - room / 4)
+		*ret = (struct busy){BUSY_QUEUED_SCANS_OF_OTHERS, room - room / 4};
+	else if (!r->privileged && of_user >= room - room / 2)
+		*ret = (struct busy){BUSY_QUEUED_SCANS_OF_USER, room - room / 2};
+	else
+		return false;
+	return true;
 }
 
-int request_new(struct requests *all, struct connection *c, struct question *q)
+int request_new(struct requests *all, struct connection *c, struct question *q, struct busy *ret)
 {
 	_cleanup_free_ char *key = NULL;
 	struct request *r;
@@ -398,7 +455,7 @@ int request_new(struct requests *all, struct connection *c, struct question *q)
 		drop_descriptor(&r->question);
 		return 0;
 	}
-	error = is_full(all, r) ? -EBUSY : begin(all, r, key);
+	error = is_full(all, r, ret) ? -EBUSY : begin(all, r, key);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);

@@ -2,22 +2,33 @@
 #pragma once
 
 /*
- * Calls that take a look at something. Those that want the same at the same moment share one look,
- * as long as it has not begun: what is told was true after the call came.
+ * Calls that take a look at something. Those that want the same share one look, as long as it waits
+ * for a worker and has not begun: what is told was true after the call came.
  */
 
 #include "serve/access.h"
 #include "serve/connection.h"
+#include "serve/errors.h"
 #include "serve/pool.h"
+
+/* Memory of results that wait to be read, in all. */
+#define REQUEST_HELD_BYTES_MAX ((size_t)512 << 20)
+
+/* Why a call was not taken. */
+struct busy {
+	enum busy_bound bound;
+	size_t limit;
+};
 
 /* What requests need, and what they count; the server's. */
 struct requests {
+	sd_event *event;
 	struct pool *pool;
 	struct access_policy policy;
 	size_t message_bytes;
 	size_t queued_bytes;
 	unsigned queued_scans;
-	unsigned scan_seconds;
+	unsigned scan_seconds;      /* from the call on, the time in the queue included */
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
 	struct ledger held;         /* memory of results, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;
@@ -28,10 +39,11 @@ struct requests {
 struct request;
 
 /*
- * Begins to answer. Takes the question over. Returns 0, -EBUSY (too many looks are waiting), or
- * -ENOMEM; the question is gone in any case. c->call is the request until it has been answered.
+ * Begins to answer. Takes the question over. Returns 0, -EBUSY (too many looks are waiting: *ret
+ * says how many may), or -ENOMEM; the question is gone in any case. c->call is the request until it
+ * has been answered.
  */
-int request_new(struct requests *all, struct connection *c, struct question *q);
+int request_new(struct requests *all, struct connection *c, struct question *q, struct busy *ret);
 
 /* What was made has been written: goes on where there is more. */
 void request_drained(struct request *r);

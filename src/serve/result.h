@@ -45,9 +45,11 @@ struct result {
 	struct process_view view;
 	struct view_run *runs;
 	size_t n_runs, n_runs_allocated;
+	uint64_t runs_end;     /* page behind them; 0: nothing is left out */
 	int words_fd;          /* sealed: words of a pagemap; -1: none */
 	struct kcaps caps;     /* what works */
 	uint64_t undetermined; /* pages of runs, or of words */
+	bool own_undetermined; /* of these, some of private mappings: VIEW_PRIVATE_UNKNOWN */
 	bool denied;           /* some processes could not be read */
 };
 

@@ -220,6 +220,7 @@ int server_new(const struct server_setup *setup, struct server **ret)
 		return -ENOMEM;
 	s->event = sd_event_ref(setup->event);
 	s->caps = setup->caps;
+	s->requests.event = s->event;
 	s->requests.pool = setup->pool;
 	s->requests.answered = dispatch_answered;
 	s->started = monotonic_ns();
@@ -267,12 +268,15 @@ void server_stop(struct server *s)
 		s->listeners = listener_free(s->listeners);
 	for (m = TAILQ_FIRST(&s->members); m; m = next) {
 		next = TAILQ_NEXT(m, link);
-		/* Calls under way are answered; then the connection ends. */
-		if (!m->connection->busy && m->connection->frame.length == 0)
-			connection_end(m->connection, NULL);
+		connection_finish(m->connection);
 	}
 	if (s->n_members == 0)
 		tell_change(s);
+}
+
+void server_give_up(struct server *s)
+{
+	pool_cancel(s->requests.pool);
 }
 
 void server_on_idle(struct server *s, void (*changed)(void *context, bool idle), void *context)

@@ -29,10 +29,13 @@ int server_listen(struct server *s, int fd);
 void server_configure(struct server *s, const struct config *config);
 
 /*
- * No more connections, no more calls: what is under way is still answered. Calls what
- * server_on_idle said once there is nothing left.
+ * No more connections, no more calls: what is under way is still answered, and what waits in the
+ * sockets refused. Calls what server_on_idle said once there is nothing left.
  */
 void server_stop(struct server *s);
+
+/* After that: what is still under way is refused as well, once the workers see it. */
+void server_give_up(struct server *s);
 
 /* Told each time that nobody is connected any more, or that the first has come. */
 void server_on_idle(struct server *s, void (*changed)(void *context, bool idle), void *context);

@@ -18,9 +18,8 @@ uint64_t monotonic_ns(void)
 void stop_watch(struct stop *stop)
 {
 	watched = stop;
-	if (stop)
-		stop->deadline =
-			stop->limit ? monotonic_ns() + stop->limit * UINT64_C(1000000000) : 0;
+	if (stop && stop->limit && !stop->deadline)
+		stop->deadline = monotonic_ns() + stop->limit * UINT64_C(1000000000);
 }
 
 unsigned stop_limit_seconds(void)

@@ -15,7 +15,7 @@
 struct stop {
 	atomic_bool cancelled; /* by whoever began it, from any thread */
 	unsigned limit;        /* seconds that it may take; 0: as long as it will */
-	uint64_t deadline;     /* CLOCK_MONOTONIC, ns; set by stop_watch() */
+	uint64_t deadline;     /* CLOCK_MONOTONIC, ns; 0: stop_watch() sets it, from limit */
 };
 
 uint64_t monotonic_ns(void);

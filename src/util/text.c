@@ -129,6 +129,9 @@ const char *text_error(int error)
 	case -EBUSY:
 		return "nobody has it attached, and attaching it would remove it "
 		       "(kernel.shm_rmid_forced)";
+	case -EUSERS:
+		return "paths that were looked at before lead to a file system that does not "
+		       "answer";
 	case -EOPNOTSUPP:
 		return "memory of this kind is never swapped and has no page states";
 	}
@@ -139,7 +142,7 @@ const char *text_walker_error(int error)
 {
 #ifndef HAVE_BPF
 	if (error == -EOPNOTSUPP)
-		return "this shmstatectl was built without BPF (--disable-bpf)";
+		return "this program was built without BPF (--disable-bpf)";
 #endif
 	switch (error) {
 	case -EACCES:

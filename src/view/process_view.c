@@ -167,6 +167,23 @@ int process_view_locate(struct process_view *v, struct prober *p, const struct d
 	return 0;
 }
 
+uint64_t process_view_moved(const struct process_view *v)
+{
+	uint64_t moved = 0;
+
+	for (size_t i = 0; i < v->n_snapshots; i++)
+		moved += v->snapshots[i].moved;
+	return moved;
+}
+
+bool process_view_is_stable(const struct process_view *v)
+{
+	for (size_t i = 0; i < v->n_snapshots; i++)
+		if (!v->snapshots[i].stable)
+			return false;
+	return true;
+}
+
 /* The object's states of n pages from page on; what the snapshot does not cover lies beyond it. */
 static void object_states(const struct process_view *v, const struct view_mapping *m, uint64_t page,
 			  size_t n, unsigned char *states)

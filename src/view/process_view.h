@@ -62,6 +62,11 @@ int process_view_build(struct prober *p, const struct discovery *d, pid_t pid,
  */
 int process_view_locate(struct process_view *v, struct prober *p, const struct discovery *d);
 
+/* As of one snapshot: pages that changed state between two looks; did these agree, of all objects?
+ */
+uint64_t process_view_moved(const struct process_view *v);
+bool process_view_is_stable(const struct process_view *v);
+
 /* The part of the mapping that lies in range, in pages of the address space; count may be 0. */
 struct page_range view_mapping_crop(const struct process_view *v, const struct view_mapping *m,
 				    struct page_range range);

@@ -69,13 +69,13 @@ func pages(ctx context.Context, c *varlink.Connection, s ioshmstate.ObjectSelect
 	} else {
 		say("Classify, bitmap", err, "")
 	}
-	_, _, _, _, _, _, _, _, _, _, _, _, slots, err := ioshmstate.Locate().Call(ctx, c, s, nil)
+	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, slots, err := ioshmstate.Locate().Call(ctx, c, s, nil)
 	if e, ok := err.(*ioshmstate.ProbeUnavailable); ok {
 		say("Locate", nil, "unavailable: %s", e.Reason)
 	} else {
 		say("Locate", err, "%d extents", len(slots))
 	}
-	pid, _, _, _, _, _, _, mapped, _, err := ioshmstate.GetPagemap().Call(ctx, c, *s.Pid, nil, nil, nil, nil)
+	pid, _, _, _, _, _, _, _, _, mapped, _, err := ioshmstate.GetPagemap().Call(ctx, c, *s.Pid, nil, nil, nil, nil)
 	if err == nil && mapped == nil {
 		err = fmt.Errorf("no extents")
 	}

@@ -15,6 +15,7 @@ from varlink_wire import PAGE, PASSED, Service, check, error_of, heading, memory
 GROUP = 61234  # shmstate, as the script has it
 ALICE, BOB = 61001, 61002
 PR_SET_DUMPABLE = 4
+LOADING = 1 << 38 | 1 << 39  # CAP_PERFMON, CAP_BPF
 
 
 def let_go(keep):
@@ -321,9 +322,25 @@ def anybody(service):
     as_user(BOB, asks)
 
 
+def capabilities(service):
+    """What loading programs took is given up by every thread; what was loaded still runs."""
+    heading("the service's own privilege")
+    pid = service.status()["pid"]
+    threads = os.listdir(f"/proc/{pid}/task")
+    check(len(threads) > 2, f"threads: {threads}")
+    for thread in threads:
+        with open(f"/proc/{pid}/task/{thread}/status") as file:
+            sets = {line.split()[0]: int(line.split()[1], 16) for line in file if line.startswith("Cap")}
+        for name in ("CapPrm:", "CapEff:", "CapInh:", "CapAmb:"):
+            check(not sets[name] & LOADING, f"{name} {sets[name]:x} of thread {thread}")
+    with service.wire() as wire, memory() as descriptor:
+        reply = wire.call("Summarize", {"selector": {"passedFileDescriptor": 0}}, [descriptor])
+        check(reply["parameters"]["probe"] == service.status()["probe"], f"{reply}")
+
+
 def main():
     with Service() as service:
-        for row in (everything, writable_descriptor, owner, ptrace, not_writable, locate, lists,
+        for row in (capabilities, everything, writable_descriptor, owner, ptrace, not_writable, locate, lists,
                     anybody):
             row(service)
     print(f"access: {report.tests} checks, {report.failures} failures")

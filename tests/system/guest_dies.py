@@ -133,7 +133,7 @@ def one_round(service, group, number, size):
     before = group.used()
     guest, identity, descriptor = start_guest(group, size)
     made = group.used() - before
-    selectors = ({"id": identity}, {"pid": guest, "fileDescriptor": descriptor}, {"pid": guest})
+    selectors = ({"id": identity}, {"pid": guest, "fileDescriptor": descriptor}, {"pid": guest, "name": "shmstate-guest"})
     scanners = [Scanner(service, ("Classify", "Summarize")[i // 3 % 2], selectors[i % 3])
                 for i in range(SCANNERS)]
     try:

@@ -5,12 +5,16 @@ Group "limits": what a service with small limits does when each is passed.
 
 import contextlib
 import ctypes
+import json
 import mmap
 import os
+import resource
+import signal
+import socket
 import time
 
 import varlink_descriptors
-from varlink_wire import (Closed, Service, check, error_of, heading, memory, message, ours, report)
+from varlink_wire import (PASSED, Closed, Service, check, error_of, heading, memory, message, ours, report)
 
 SMALL = """[Service]
 Workers=2
@@ -23,7 +27,6 @@ QueuedScans=1
 SendSeconds=2
 """
 INFO = "org.varlink.service.GetInfo"
-TRIES = 40
 
 
 def padded(length):
@@ -32,9 +35,10 @@ def padded(length):
     return head + b"x" * (length - len(head) - 2) + b'"}\0'
 
 
-def refused(wire, name, limit, what):
-    """The named error, and the connection closed; replies to what came before may be there."""
+def refused(wire, name, limit, what, before=0):
+    """The named error, and the connection closed, behind replies to so many calls that came before."""
     replies = wire.rest()
+    check(len(replies) == before + 1, f"{what}: {len(replies)} replies")
     check(replies and error_of(replies[-1]) == name and
           replies[-1]["parameters"] == {"limit": limit}, f"{what}: {replies[-1:]}")
     check(all("error" not in reply for reply in replies[:-1]), f"{what}: replies before")
@@ -53,6 +57,17 @@ def messages(service, limit):
         service.lives("a message that is too long")
 
 
+def at_once(service, wire, call, n, descriptors=()):
+    """All in the socket before the service sees the first."""
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    service.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(n):
+            wire.raw(call, descriptors)
+    finally:
+        service.process.send_signal(signal.SIGCONT)
+
+
 def calls(service, limit):
     heading("pipelined calls")
     with memory(pages=4096, step=2) as slow:
@@ -62,8 +77,21 @@ def calls(service, limit):
                 check(all("error" not in wire.receive() for _ in range(limit)), f"{limit} calls")
             with service.wire(quiet=True) as wire:
                 wire.raw(first + message(INFO) * limit)
-                refused(wire, "TooManyCalls", limit, f"{limit + 1} calls")
+                refused(wire, "TooManyCalls", limit, f"{limit + 1} calls", limit)
             service.lives("too many calls")
+    for size in (2048, 8192):
+        call = padded(size - 1)
+        for n in (limit, limit + 1, limit + 3):
+            with contextlib.suppress(Closed), service.wire(quiet=True) as wire:
+                at_once(service, wire, call, n)
+                if n > limit:
+                    refused(wire, "TooManyCalls", limit, f"{n} calls of {size} bytes", limit)
+                else:
+                    check(all("error" not in wire.receive() for _ in range(n)), f"{n} calls of {size} bytes")
+    with memory() as descriptor, service.wire(quiet=True) as wire:
+        at_once(service, wire, message("Summarize", {"selector": PASSED}), limit + 1, [descriptor])
+        refused(wire, "TooManyCalls", limit, f"{limit + 1} calls with a descriptor each", limit)
+        service.lives("too many calls with descriptors")
 
 
 def answered(service):
@@ -147,6 +175,33 @@ def cut(service, limit):
         check(sum(len(r["parameters"]["objects"]) for r in replies) >= 500, "a long list, streamed")
 
 
+def uncut(service, limit):
+    heading("answers that cannot be cut; the limit is the least that can be set")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with contextlib.ExitStack() as stack, service.wire(quiet=True) as wire:
+
+        def within(what, name):
+            reply = wire.receive()
+            check(error_of(reply) == name and wire.length < limit, f"{what}: {wire.length} bytes: {str(reply)[:200]}")
+            return reply.get("parameters", {})
+
+        for interface in ("io.shmstate", "org.varlink.service"):
+            wire.send("org.varlink.service.GetInterfaceDescription", {"interface": interface})
+            within(interface, "no error")
+        wire.send("GetCapabilities")
+        within("capabilities", "no error")
+        for long in ("x" * (limit - 60), "io.shmstate." + "x" * (limit - 60)):
+            wire.raw(b'{"method":"' + long.encode() + b'"}\0')
+            check(within("a long name", "TooLarge") == {"limit": limit}, "the limit")
+        wire.send("Summarize", {"x" * (limit - 70): 1})
+        within("a long parameter", "TooLarge")
+        for _ in range(1200):
+            stack.enter_context(memory(pages=1, written=(), name="shmstate-same"))
+        wire.send("Summarize", {"selector": {"pid": os.getpid(), "name": "shmstate-same"}})
+        several = within("many that fit", "SeveralObjects")
+        check(several["count"] == 1200 and len(several["objects"]) == 900, f"of 1200: {several['count']}")
+
+
 def pieces(wire, asked, limit):
     """All extents, by calls one after the other."""
     extents, first = [], 0
@@ -158,6 +213,31 @@ def pieces(wire, asked, limit):
         extents += reply["extents"]
         first = reply.get("next")
     return extents
+
+
+def many_extents(service):
+    heading("more extents than one look tells of")
+    if "SHMSTATE_TEST_BRIEF" in os.environ:
+        report.not_tried("2^20 extents: brief")
+        return
+    pages, times, most = 4096, 260, 1 << 20
+    with memory(pages=pages, step=2, name="shmstate-often") as descriptor, contextlib.ExitStack() as stack, \
+            service.wire(quiet=True) as wire:
+        for _ in range(times):
+            stack.enter_context(mmap.mmap(descriptor, pages * mmap.PAGESIZE))
+        asked, told, last = {"pid": os.getpid()}, [], {}
+        while not told or (last["next"] and len(told) < 4):
+            wire.send("GetPagemap", asked, more=True)
+            texts = wire.texts()
+            last = json.loads(texts[-1])["parameters"]
+            check(all(b'"next":null' not in text for text in texts[:-1]), "a reply that others follow has no next")
+            told.append(sum(text.count(b'"state":') for text in texts))
+            asked["range"] = {"first": last["next"] or 0}
+        check(len(told) == 2 and told[0] == most and sum(told) >= pages * times, f"extents: {told}")
+        # a descriptor's limit is in bytes
+        reply = wire.call("GetPagemap", {"pid": os.getpid(), "encoding": "file_descriptor",
+                                         "range": {"first": 0, "count": (1 << 24) + 1}})
+        check(error_of(reply) == "TooLarge" and reply["parameters"] == {"limit": 8 << 24}, f"too many words: {reply}")
 
 
 def slowness(service, limits):
@@ -175,44 +255,6 @@ def slowness(service, limits):
             most = limits["queuedBytes"] * 2 + (1 << 20)  # and what the socket holds
             check(stalled.total <= most, f"{stalled.total} bytes came")
         service.lives("clients that are too slow")
-
-
-def busy(service, limits):
-    heading("more scans than may wait; shared ones; cancelled ones")
-    with memory(pages=65536, step=2) as descriptor, contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(answered(service)) for _ in range(limits["connectionsPerUser"] - 1)]
-        asked = {"selector": ours(descriptor), "probe": "portable"}
-        came = []
-        for _ in range(TRIES):
-            for i, wire in enumerate(wires):
-                wire.send("Summarize", asked | {"range": {"first": i}})
-            came = [wire.receive() for wire in wires]
-            errors = {error_of(reply) for reply in came} - {"no error"}
-            check(errors <= {"TooBusy"}, f"errors: {errors}")
-            if errors:
-                break
-        refusals = [reply for reply in came if "error" in reply]
-        check(refusals and all(r["parameters"] == {"limit": limits["queuedScans"]} for r in refusals),
-              f"never too busy: {refusals[:1]}")
-        before = counters(service)
-        for _ in range(TRIES):
-            for wire in wires:
-                wire.send("Summarize", asked)
-            replies = [wire.receive() for wire in wires]
-            # one that has begun is not joined
-            errors = {error_of(reply) for reply in replies} - {"no error"}
-            check(errors <= {"TooBusy"}, f"shared: {errors}")
-            if counters(service)["sharedScans"] > before["sharedScans"]:
-                break
-        check(counters(service)["sharedScans"] > before["sharedScans"], "none was ever shared")
-        for _ in range(TRIES):
-            for i in range(3):
-                with contextlib.suppress(Closed), service.wire(quiet=True) as wire:
-                    wire.send("Summarize", asked | {"range": {"first": i}})
-                    time.sleep(0.002)
-            if counters(service)["cancelledScans"] > before["cancelledScans"]:
-                break
-        check(counters(service)["cancelledScans"] > before["cancelledScans"], "none was ever cancelled")
 
 
 LONG_LOOKS = """[Service]
@@ -263,23 +305,20 @@ def kept_worker():
         os.close(end)
 
 
-def counters(service):
-    with answered(service) as wire:
-        return wire.call("GetStatus")["parameters"]["counters"]
-
-
 def run(service):
     if not service.is_ours:
         report.not_tried("limits: not a service of our own")
         return
+    many_extents(service)
     with Service(SMALL) as small:
         limits = small.limits()
         check(limits["messageBytes"] == 65536 and limits["pipelinedCalls"] == 16 and
-              limits["connectionsPerUser"] == 8, f"the configuration was not read: {limits}")
+              limits["connectionsPerUser"] == 8 and limits["sendSeconds"] == 2 and
+              limits["idleSeconds"] == 60, f"the configuration was not read: {limits}")
         messages(small, limits["messageBytes"])
         calls(small, limits["pipelinedCalls"])
         connections(small, limits)
         cut(small, limits["messageBytes"])
+        uncut(small, limits["messageBytes"])
         slowness(small, limits)
-        busy(small, limits)
     kept_worker()

@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
 varlink_main.py [GROUP...] - started by tests/system/varlink. The groups: protocol, parameters,
-descriptors, json, limits, start, clients.
+descriptors, json, limits, waiting, start, dead, errors, clients.
 """
 
 import sys
 
 import varlink_clients
+import varlink_dead
 import varlink_descriptors
+import varlink_errors
 import varlink_json
 import varlink_limits
 import varlink_parameters
 import varlink_protocol
 import varlink_start
+import varlink_waiting
 from varlink_wire import Service, report
 
 GROUPS = {
@@ -22,6 +25,9 @@ GROUPS = {
     "descriptors": varlink_descriptors.run,
     "json": varlink_json.run,
     "limits": varlink_limits.run,
+    "dead": varlink_dead.run,
+    "errors": varlink_errors.run,
+    "waiting": varlink_waiting.run,
     "start": varlink_start.run,
     "clients": varlink_clients.run,
 }

@@ -4,13 +4,19 @@ Group "parameters": unknown and mistyped ones, of each method; named errors; ans
 """
 
 import base64
+import contextlib
+import ctypes
+import fcntl
 import mmap
 import os
+import signal
 import struct
+import tempfile
 
-from varlink_wire import INTERFACE, PAGE, check, error_of, heading, memory, ours
+from varlink_wire import INTERFACE, PAGE, PASSED, check, error_of, heading, memory, ours, report
 
 PID = os.getpid()
+SYS_MEMFD_SECRET = 447
 ONE = {"pid": PID, "fileDescriptor": 0}
 MISTYPED = {
     "string": (1, True, [], {}, 1.5),
@@ -32,7 +38,7 @@ METHODS = {
     "Classify": {"selector": "object", "probe": "enum", "states": "array", "states.": "enum",
                  "encoding": "enum", **RANGE},
     "Locate": {"selector": "object", **RANGE},
-    "GetPagemap": {"pid": "int", "states": "array", "states.": "string", "encoding": "enum",
+    "GetPagemap": {"pid": "int", "states": "array", "states.": "enum", "encoding": "enum",
                    "probe": "enum", **RANGE},
     "GetCapabilities": {},
     "GetStatus": {},
@@ -140,6 +146,45 @@ def named_errors(service):
         objects = wire.call("GetObject", {"selector": {"pid": PID, "name": "shmstate-varlink"}})
         check(len(objects.get("parameters", {}).get("objects", [])) == 2, f"two of one name: {objects}")
         check(error_of(wire.call("GetPagemap", {"pid": gone})) == "NoSuchProcess", "GetPagemap")
+        busy(wire)
+        without_states(wire)
+
+
+def busy(wire):
+    """A file with a write lease, which asking must not break."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="shmstate-busy.") as file:
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # what tells that a lease is being broken
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            for selector in ({"path": file.name}, ours(file.fileno())):
+                for method in ("Summarize", "Classify"):
+                    reply = wire.call(method, {"selector": selector})
+                    check(error_of(reply) == "ObjectBusy" and reply["parameters"]["reason"],
+                          f"{method} of {selector}: {reply}")
+                reply = wire.call("GetObject", {"selector": selector})["parameters"]["object"]
+                check(reply["summary"] is None and reply["reason"], f"GetObject of {selector}: {reply}")
+            check(fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_WRLCK, "the lease is broken")
+        finally:
+            signal.signal(signal.SIGIO, before)
+
+
+def without_states(wire):
+    """Memory that cannot be swapped: hugetlb takes no huge page to be there, secretmem a boot option."""
+    made = []
+    with contextlib.suppress(OSError):
+        made.append(("hugetlb", os.memfd_create("shmstate-huge", os.MFD_CLOEXEC | os.MFD_HUGETLB)))
+    secret = ctypes.CDLL(None).syscall(SYS_MEMFD_SECRET, 0)
+    if secret >= 0:
+        made.append(("secretmem", secret))
+    if not made:
+        report.not_tried("NotSwappable: neither hugetlb nor secretmem")
+    for kind, descriptor in made:
+        for method in ("Summarize", "Classify"):
+            for selector, passed in ((ours(descriptor), ()), (PASSED, (descriptor,))):
+                reply = wire.call(method, {"selector": selector}, passed)
+                check(error_of(reply) == "NotSwappable" and reply["parameters"] == {"kind": kind},
+                      f"{method} of {kind}, {selector}: {reply}")
+        os.close(descriptor)
 
 
 # What of varlink_wire.memory() is known.
@@ -166,7 +211,7 @@ def answers(service):
         reply = wire.call("GetObject", asked)["parameters"]
         identity = reply["object"]["object"]
         check(reply["object"]["kind"] == "memfd" and reply["object"]["size"] == 8 * PAGE and
-              {"pid": PID, "fd": descriptor} in reply["object"]["holders"] and
+              {"pid": PID, "fileDescriptor": descriptor} in reply["object"]["holders"] and
               any(m["pid"] == PID and m["sharing"] == "shared" for m in reply["object"]["mappers"]),
               "GetObject")
         reply = wire.call("Summarize", {"selector": {"id": identity}})["parameters"]
@@ -178,7 +223,10 @@ def answers(service):
         reply = wire.call("Locate", asked)
         check(error_of(reply) in ("no error", "ProbeUnavailable", "NotPermitted"), f"Locate: {reply}")
         if "error" not in reply:
-            check(reply["parameters"]["object"]["object"] == identity, "Locate: another object")
+            reply = reply["parameters"]
+            check(reply["object"] == identity and reply["probe"] == "walk" and
+                  reply["range"] == {"first": 0, "count": 8} and
+                  reply["stable"] == (reply["movedPages"] == 0), f"Locate: {reply}")
         pagemap(wire)
         reply = wire.call("ListObjects", {"selector": asked["selector"], "kinds": ["memfd"],
                                           "summarize": True, "stability": True})["parameters"]
@@ -220,10 +268,13 @@ def pagemap(wire):
     reply = wire.call("GetPagemap", {"pid": PID})["parameters"]
     mapped = [e for e in reply["extents"] if "shmstate-varlink" in (e["name"] or "")]
     check(sum(e["pages"] for e in mapped) == 8, f"GetPagemap: {mapped}")
+    check(reply["range"] == {"first": 0, "count": None} and reply["probe"] in ("walk", "portable"),
+          f"GetPagemap: {reply['range']}, {reply['probe']}")
     start = min(e["start"] for e in mapped) // PAGE
     asked = {"pid": PID, "range": {"first": start, "count": 8}}
     reply = wire.call("GetPagemap", asked | {"encoding": "file_descriptor"})["parameters"]
     check(reply["fileDescriptor"] == 0 and len(wire.descriptors) == 1, "GetPagemap: no descriptor")
+    check(reply["range"] == asked["range"], f"GetPagemap: {reply['range']}")
     received = wire.descriptors.pop()
     words = struct.unpack("=8Q", os.pread(received, 64, 8 * start))  # where /proc/PID/pagemap has them
     check([bool(w >> 62) for w in words] == [page in WRITTEN for page in range(8)],

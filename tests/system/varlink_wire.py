@@ -140,6 +140,19 @@ class Wire:
             show("<-", text)
         return json.loads(text)
 
+    def texts(self):
+        """All replies to a call with `more`, as they came: for those that are too long to be parsed."""
+        texts = []
+        while not texts or b'"continues":true' in texts[-1][:100] + texts[-1][-100:]:
+            parts = [self.buffer]
+            while b"\0" not in parts[-1]:
+                parts.append(self.socket.recv(1 << 20))
+                if not parts[-1]:
+                    raise Closed
+            text, self.buffer = b"".join(parts).split(b"\0", 1)
+            texts.append(text)
+        return texts
+
     def rest(self):
         """All replies up to the end."""
         replies = []

@@ -179,6 +179,33 @@ static void test_bad_arguments(void **state)
 	line_done(&l);
 }
 
+static void test_errors(void **state)
+{
+	static const char *const errors[][2] = {
+		{"ScanTimedOut", "{\"seconds\":30}"},
+		{"TooBusy", "{\"bound\":\"dead_paths\",\"limit\":1}"},
+		{"ObjectBusy", "{\"reason\":\"because\"}"},
+		{"Stopping", "{}"},
+		{"ProbeUnavailable", "{\"probe\":\"walk\",\"reason\":\"because\"}"},
+		{"Failed", "{\"reason\":\"because\",\"errno\":5}"},
+	};
+	struct line l;
+
+	(void)state;
+	line_open(&l);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "{\"error\":\"io.shmstate.%s\",\"parameters\":%s}",
+			 errors[i][0], errors[i][1]);
+		answer(&l, text);
+		assert_int_equal(shmstate_call(l.s, "x.y.Z", NULL, NULL, 0, NULL), -EREMOTEIO);
+		assert_string_equal(strrchr(shmstate_error_name(l.s), '.') + 1, errors[i][0]);
+		assert_string_equal(shmstate_error_parameters(l.s), errors[i][1]);
+	}
+	line_done(&l);
+}
+
 /* Silence, the end, and an answer that nobody asked for. */
 static void test_broken(void **state)
 {
@@ -459,12 +486,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_call),          cmocka_unit_test(test_error),
-		cmocka_unit_test(test_bad_answers),   cmocka_unit_test(test_bad_arguments),
-		cmocka_unit_test(test_broken),        cmocka_unit_test(test_turned_away),
-		cmocka_unit_test(test_more),          cmocka_unit_test(test_more_stopped),
-		cmocka_unit_test(test_descriptors),   cmocka_unit_test(test_summarize),
-		cmocka_unit_test(test_summarize_bad), cmocka_unit_test(test_selectors),
-		cmocka_unit_test(test_addresses),     cmocka_unit_test(test_open),
+		cmocka_unit_test(test_errors),        cmocka_unit_test(test_bad_answers),
+		cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_turned_away),   cmocka_unit_test(test_more),
+		cmocka_unit_test(test_more_stopped),  cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_summarize),     cmocka_unit_test(test_summarize_bad),
+		cmocka_unit_test(test_selectors),     cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

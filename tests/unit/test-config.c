@@ -170,7 +170,7 @@ static void test_assignments(void **state)
 	check_defaults(&f->config);
 	expect_complaints(f, "[Service]\nMessageBytes=16M\n", "");
 	assert_int_equal(f->config.queued_bytes, 16 << 20);
-	expect_complaints(f, "[Service]\nQueuedBytes=4K\n", "");
+	expect_complaints(f, "[Service]\nQueuedBytes=64K\n", "");
 	assert_int_equal(f->config.queued_bytes, 1 << 20);
 }
 
@@ -229,8 +229,8 @@ static void test_bad_values(void **state)
 					     "+1",         "1.5", "0x2",
 					     "two",        "1 2", "18446744073709551617",
 					     "4294967297", "2K",  "\"2\""};
-	static const char *const bytes[] = {"4095", "1K",  "17M", "1G", "1MB",
-					    "M",    "-1M", "1 M", "64T"};
+	static const char *const bytes[] = {"65535", "4K",  "17M", "1G", "1MB",
+					    "M",     "-1M", "1 M", "64T"};
 	static const char *const probes[] = {"verify", "Auto", "bpf", "1"};
 	struct fixture *f = *state;
 	char text[256], expected[256];
@@ -247,7 +247,7 @@ static void test_bad_values(void **state)
 		snprintf(text, sizeof(text), "[Service]\nMessageBytes=%s\n", bytes[i]);
 		snprintf(expected, sizeof(expected),
 			 MAIN
-			 ":2: MessageBytes=%s: expected a number of bytes from 4K to 16M, with "
+			 ":2: MessageBytes=%s: expected a number of bytes from 64K to 16M, with "
 			 "K or M behind it\n",
 			 bytes[i]);
 		expect_complaints(f, text, expected);
@@ -387,7 +387,7 @@ static void test_random_text(void **state)
 		write_text(f, MAIN, text);
 		assert_int_equal(load(f), 0);
 		assert_in_range(f->config.workers, 1, 64);
-		assert_in_range(f->config.message_bytes, 4096, 16 << 20);
+		assert_in_range(f->config.message_bytes, 64 << 10, 16 << 20);
 		assert_in_range(f->config.queued_bytes, f->config.message_bytes, 256 << 20);
 		assert_true(f->config.probe != PROBE_VERIFY);
 	}

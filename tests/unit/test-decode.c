@@ -34,7 +34,7 @@ static struct json_object *json_of_all(const struct object *o)
 {
 	struct json_object *j = json_of_object(o);
 
-	json_object_object_add(j, "holders", json_of_holders(o, 0, o->n_holders));
+	json_object_object_add(j, "holders", json_of_holders(o, 0, o->n_holders, "fileDescriptor"));
 	json_object_object_add(j, "mappers", json_of_mappers(o, 0, o->n_mappers));
 	return j;
 }
@@ -326,8 +326,8 @@ static void test_bad_slots(void **state)
 		"{\"first\":0,\"count\":1,\"type\":-1,\"slot\":7,\"content\":\"device\"}",
 		"{\"first\":0,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"nil\"}",
 		"{\"first\":0,\"count\":\"1\",\"type\":0,\"slot\":7,\"content\":\"zero\"}",
-		"{\"first\":5,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"zero\"},"
-		"{\"first\":5,\"count\":1,\"type\":0,\"slot\":9,\"content\":\"zero\"}",
+		("{\"first\":5,\"count\":1,\"type\":0,\"slot\":7,\"content\":\"zero\"},"
+		 "{\"first\":5,\"count\":1,\"type\":0,\"slot\":9,\"content\":\"zero\"}"),
 	};
 
 	(void)state;
