@@ -6,6 +6,7 @@
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -74,6 +75,8 @@ struct own_credentials {
 	gid_t gid;
 	gid_t groups[64];
 	int n_groups;
+	bool same_groups; /* as the peer's: setgroups is for the privileged, even if nothing changes
+			   */
 };
 
 static int set_effective(const struct __user_cap_data_struct *caps, bool any)
@@ -98,8 +101,16 @@ static void become_self(const struct own_credentials *own)
 	setfsgid(own->gid);
 	if ((uid_t)setfsuid((uid_t)-1) != own->uid || (gid_t)setfsgid((gid_t)-1) != own->gid ||
 	    set_effective(own->caps, true) < 0 ||
-	    syscall(SYS_setgroups, own->n_groups, own->groups) < 0)
+	    (!own->same_groups && syscall(SYS_setgroups, own->n_groups, own->groups) < 0))
 		abort();
+}
+
+static bool has_groups(const struct peer *peer, const struct own_credentials *own)
+{
+	size_t n = (size_t)own->n_groups;
+
+	return peer->n_groups == n &&
+	       (n == 0 || memcmp(peer->groups, own->groups, n * sizeof(*own->groups)) == 0);
 }
 
 /* Afterwards the thread is the peer; or, where that fails, what it was. */
@@ -111,7 +122,8 @@ static int become_peer(const struct peer *peer, struct own_credentials *own)
 	own->n_groups = getgroups(ARRAY_SIZE(own->groups), own->groups);
 	if (own->n_groups < 0 || syscall(SYS_capget, &header, own->caps) < 0)
 		return -errno;
-	if (syscall(SYS_setgroups, peer->n_groups, peer->groups) < 0)
+	own->same_groups = has_groups(peer, own);
+	if (!own->same_groups && syscall(SYS_setgroups, peer->n_groups, peer->groups) < 0)
 		return -errno;
 	/* What was before comes back; -1 changes nothing. */
 	own->gid = (gid_t)setfsgid(peer->gid);
