@@ -111,13 +111,14 @@ static void answer_all(struct scan *s, struct result *result)
 		answer_init(&r->answer, &r->question, result, r->message_bytes);
 		r->has_answer = true;
 		r->error = 0;
+		/*
+		 * There may be a thousand others, some gone meanwhile. Theirs are made one after
+		 * the other, each off before the next, when that a look took place has been told.
+		 * Errors are short, and are to be told even if no worker is free.
+		 */
+		if (result->error || r == TAILQ_FIRST(&s->requests))
+			make_replies(r);
 	}
-	/*
-	 * There may be a thousand others, some gone meanwhile. Theirs are made one after the other,
-	 * each off before the next, when that a look took place has been told.
-	 */
-	if (result)
-		make_replies(TAILQ_FIRST(&s->requests));
 	result_unref(result);
 }
 
