@@ -28,7 +28,8 @@ static int failed_call(int error)
 		return failed("the service's answer is not as its interface says");
 	case -ECONNRESET:
 	case -EPIPE:
-		return failed("the service closed the connection");
+		return failed("the service closed the connection (journalctl -u shmstated says "
+			      "why; --direct does without it)");
 	case -EMSGSIZE:
 		return failed("the service's answer is too long");
 	case -EPROTONOSUPPORT:

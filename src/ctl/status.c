@@ -48,7 +48,8 @@ static int report(struct shmstate *s, int error)
 	if (error == -EBADMSG)
 		return failed("the service's answer is not as varlink says");
 	if (error == -ECONNRESET)
-		return failed("the service closed the connection");
+		return failed("the service closed the connection (journalctl -u shmstated says "
+			      "why)");
 	return failed("the service cannot be asked: %s", strerror(-error));
 }
 
