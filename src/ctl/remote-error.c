@@ -136,7 +136,7 @@ static int say_too_busy(const struct complaint *c)
 	if (strncmp(what, "queued_scans", strlen("queued_scans")) == 0)
 		what = "looks may wait";
 	else if (strncmp(what, "held_bytes", strlen("held_bytes")) == 0)
-		what = "bytes of answers may wait to be read";
+		what = "bytes of answers and half-sent calls may be held";
 	else if (strcmp(what, "dead_paths") == 0)
 		what = "path whose file system does not answer is waited for";
 	else if (strcmp(what, "scan_seconds") == 0)

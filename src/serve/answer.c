@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "serve/answer-inside.h"
 #include "serve/errors.h"
@@ -37,14 +38,29 @@ struct reply *reply_free(struct reply *r)
 int reply_hold(struct reply *r, struct ledger *held, uid_t uid, size_t *ret_total,
 	       size_t *ret_of_user)
 {
-	int error = ledger_take(held, uid, r->length, ret_total, ret_of_user);
+	size_t bytes = r->length;
+	struct stat st;
+	int error;
 
+	if (r->fd >= 0)
+		bytes += LEDGER_DESCRIPTOR_BYTES;
+	if (r->fd >= 0 && fstat(r->fd, &st) == 0)
+		bytes += (size_t)st.st_blocks * 512;
+	error = ledger_take(held, uid, bytes, ret_total, ret_of_user);
 	if (error < 0)
 		return error;
 	r->held = held;
 	r->held_by = uid;
-	r->n_held = r->length;
+	r->n_held = bytes;
 	return 0;
+}
+
+size_t reply_release(struct reply *r)
+{
+	size_t bytes = r->held ? r->n_held : 0;
+
+	r->held = NULL;
+	return bytes;
 }
 
 struct reply *answer_reply(const char *error, struct json_object *parameters, size_t limit)

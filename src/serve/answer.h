@@ -29,9 +29,11 @@ STAILQ_HEAD(reply_list, reply);
 struct reply *reply_new(char *data, size_t length, int fd);
 struct reply *reply_free(struct reply *r); /* NULL is fine; returns NULL */
 
-/* Enters its memory, until it is freed. As ledger_take(). */
+/* Enters its memory and its descriptor, until it is freed. As ledger_take(). */
 int reply_hold(struct reply *r, struct ledger *held, uid_t uid, size_t *ret_total,
 	       size_t *ret_of_user);
+/* What was entered is the caller's to give back; returns how much. */
+size_t reply_release(struct reply *r);
 
 struct answer {
 	const struct question *question; /* borrowed */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -11,8 +12,8 @@
 
 #define READ_BYTES 65536
 
-/* There is about as much of memory as of descriptors, if one counts as this many bytes. */
-#define DESCRIPTOR_BYTES 65536
+/* How often to look whether a client has taken a descriptor: the kernel does not tell. */
+#define TAKER_USEC 10000
 
 static void close_fds(const int *fds, size_t n)
 {
@@ -35,16 +36,38 @@ static void release_frame(struct connection *c)
 	c->n_held = 0;
 }
 
+static void release_untaken(struct connection *c)
+{
+	if (c->n_untaken > 0)
+		ledger_give(c->limits->held, c->peer.uid, c->n_untaken);
+	c->n_untaken = 0;
+}
+
+/*
+ * The kernel counts descriptors under way against all that we send to anybody: of each connection
+ * there is one at most, and no other call is taken before the client has it.
+ */
+static bool is_taken(struct connection *c)
+{
+	int unread;
+
+	if (c->n_untaken > 0 && ioctl(c->fd, SIOCOUTQ, &unread) == 0 && unread == 0)
+		release_untaken(c);
+	return c->n_untaken == 0;
+}
+
 struct connection *connection_free(struct connection *c)
 {
 	if (!c)
 		return NULL;
+	sd_event_source_disable_unref(c->taker);
 	sd_event_source_disable_unref(c->io);
 	sd_event_source_disable_unref(c->timer);
 	while (!STAILQ_EMPTY(&c->replies))
 		drop_reply(c);
 	close_fds(c->fds, c->n_fds);
 	release_frame(c);
+	release_untaken(c);
 	frame_done(&c->frame);
 	peer_done(&c->peer);
 	/* What it had not read, descriptors too, goes with the socket; the client need not wait. */
@@ -88,6 +111,28 @@ static int watch_stalling(struct connection *c)
 	return r < 0 ? r : sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
+/* The next reply has a descriptor, and the one before has not been taken. */
+static bool must_wait(struct connection *c)
+{
+	const struct reply *r = STAILQ_FIRST(&c->replies);
+
+	return r && r->fd >= 0 && r->sent == 0 && !is_taken(c);
+}
+
+static int on_taker(sd_event_source *source, uint64_t usec, void *context);
+
+static int watch_taker(struct connection *c)
+{
+	sd_event *event = sd_event_source_get_event(c->io);
+	int r;
+
+	if (!c->taker)
+		return sd_event_add_time_relative(event, &c->taker, CLOCK_MONOTONIC, TAKER_USEC,
+						  1000, on_taker, c);
+	r = sd_event_source_set_time_relative(c->taker, TAKER_USEC);
+	return r < 0 ? r : sd_event_source_set_enabled(c->taker, SD_EVENT_ONESHOT);
+}
+
 /*
  * That the other end has gone is told in any case. Who leaves replies unread is not asked for more
  * calls, or their replies would pile up.
@@ -95,13 +140,16 @@ static int watch_stalling(struct connection *c)
 static int watch(struct connection *c)
 {
 	uint32_t events = 0;
-	int r;
+	int r = 0;
 
-	if (!STAILQ_EMPTY(&c->replies))
+	if (must_wait(c))
+		r = watch_taker(c);
+	else if (!STAILQ_EMPTY(&c->replies))
 		events = EPOLLOUT;
 	else if (!c->busy && !c->ending)
 		events = EPOLLIN;
-	r = sd_event_source_set_io_events(c->io, events);
+	if (r >= 0)
+		r = sd_event_source_set_io_events(c->io, events);
 	return r < 0 ? r : watch_stalling(c);
 }
 
@@ -131,12 +179,14 @@ static ssize_t write_some(struct connection *c, const struct reply *r)
 /* Returns 0 (all that the socket takes was written), or a negative errno. */
 static int flush(struct connection *c)
 {
-	while (!STAILQ_EMPTY(&c->replies)) {
+	while (!STAILQ_EMPTY(&c->replies) && !must_wait(c)) {
 		struct reply *r = STAILQ_FIRST(&c->replies);
 		ssize_t n = write_some(c, r);
 
 		if (n < 0)
 			return errno == EAGAIN ? 0 : errno == EINTR ? 0 : -errno;
+		if (r->fd >= 0 && r->sent == 0 && n > 0)
+			c->n_untaken += reply_release(r);
 		r->sent += (size_t)n;
 		if (r->sent == r->length)
 			drop_reply(c);
@@ -158,6 +208,28 @@ static bool write_replies(struct connection *c)
 	if (r < 0)
 		close_now(c, "could not be written to");
 	return r >= 0;
+}
+
+static void go_on_writing(struct connection *c)
+{
+	if (write_replies(c) && STAILQ_EMPTY(&c->replies))
+		c->user->drained(c);
+}
+
+/* The time that the client has goes on meanwhile. */
+static int on_taker(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct connection *c = context;
+
+	(void)source;
+	(void)usec;
+	if (!is_taken(c) && watch_taker(c) >= 0)
+		return 0;
+	if (!STAILQ_EMPTY(&c->replies))
+		go_on_writing(c);
+	else if (watch(c) < 0)
+		close_now(c, "memory was short");
+	return 0;
 }
 
 bool connection_send(struct connection *c, struct reply_list *replies)
@@ -265,6 +337,9 @@ static int read_part(struct connection *c, char *buf, size_t n)
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	take_fds(c, &m);
+	/* Some that came along could not be had, for there are too many open. */
+	if (m.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
 	return frame_append(&c->frame, buf, (size_t)got, c->limits->message_bytes);
 }
 
@@ -322,7 +397,7 @@ static void count_calls(struct connection *c, const char *bytes, size_t n)
 /* There is more to come, and it may be a while. */
 static void keep_part(struct connection *c)
 {
-	size_t bytes = c->frame.length + c->n_fds * DESCRIPTOR_BYTES, total, of_user;
+	size_t bytes = c->frame.length + c->n_fds * LEDGER_DESCRIPTOR_BYTES, total, of_user;
 	struct busy busy;
 
 	if (ledger_take(c->limits->held, c->peer.uid, bytes - c->n_held, &total, &of_user) < 0) {
@@ -343,6 +418,12 @@ static void read_message(struct connection *c)
 	bool complete;
 	int r;
 
+	if (n > 0 && !is_taken(c)) {
+		sd_event_source_set_io_events(c->io, 0);
+		if (watch_taker(c) < 0)
+			close_now(c, "memory was short");
+		return;
+	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -377,8 +458,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *context
 	if (events & (EPOLLHUP | EPOLLERR)) {
 		close_now(c, NULL);
 	} else if (events & EPOLLOUT) {
-		if (write_replies(c) && STAILQ_EMPTY(&c->replies))
-			c->user->drained(c);
+		go_on_writing(c);
 	} else if (events & EPOLLIN) {
 		read_message(c);
 	}

@@ -51,7 +51,9 @@ struct connection {
 	struct frame frame;
 	int fds[CONNECTION_FDS_MAX]; /* that came with the message in frame */
 	size_t n_fds;
-	size_t n_held; /* entered for these two */
+	size_t n_held;    /* entered for these two */
+	size_t n_untaken; /* entered for a descriptor that was sent, and may not have been taken */
+	sd_event_source *taker; /* looks whether it has been */
 	struct reply_list replies;
 	bool busy;      /* a call is under way */
 	bool ending;    /* to be closed when all has been written */

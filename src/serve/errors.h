@@ -54,5 +54,5 @@ void errors_too_busy(struct result *r, struct busy busy);
 void errors_no_probe(struct result *r, enum probe_choice choice, int error);
 /* An object that could not be opened or looked at. */
 void errors_object(struct result *r, const struct object *o, int error);
-/* Anything else. */
+/* Anything else. -EUSERS: paths whose file system does not answer are being waited for. */
 void errors_fail(struct result *r, int error);

@@ -34,7 +34,8 @@ static int discover_for(struct examination *e, const struct question *q, bool al
 /* That says nothing of what was asked for. */
 static bool is_ours(int error)
 {
-	return stop_is_error(error) || error == -ENOMEM || error == -EUSERS;
+	return stop_is_error(error) || error == -ENOMEM || error == -EUSERS || error == -EMFILE ||
+	       error == -ENFILE;
 }
 
 /* Why nothing could be discovered. */

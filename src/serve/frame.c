@@ -5,9 +5,6 @@
 #include "serve/frame.h"
 #include "util/util.h"
 
-/* Most messages are shorter: a connection keeps that much between two of them. */
-#define FRAME_KEPT 4096
-
 void frame_done(struct frame *f)
 {
 	free(f->data);
@@ -69,11 +66,4 @@ int frame_append(struct frame *f, const char *bytes, size_t n, size_t limit)
 	f->length += n - complete;
 	f->data[f->length] = '\0';
 	return complete;
-}
-
-void frame_clear(struct frame *f)
-{
-	if (f->n_allocated > FRAME_KEPT)
-		frame_done(f);
-	f->length = 0;
 }

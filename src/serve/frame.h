@@ -30,6 +30,3 @@ size_t frame_count(const char *bytes, size_t n);
  * -ENOMEM.
  */
 int frame_append(struct frame *f, const char *bytes, size_t n, size_t limit);
-
-/* The message has been dealt with. The memory of a long one is given back. */
-void frame_clear(struct frame *f);

@@ -13,6 +13,9 @@
 /* In all, bytes. */
 #define LEDGER_BYTES_MAX ((size_t)512 << 20)
 
+/* There is about as much of memory as of descriptors, if one counts as this many bytes. */
+#define LEDGER_DESCRIPTOR_BYTES 65536
+
 /* Owns users. */
 struct ledger {
 	pthread_mutex_t lock;

@@ -14,6 +14,7 @@
 /* How long to wait for one's turn: to look at a path takes microseconds, unless it takes forever.
  */
 #define TURN_NS UINT64_C(1000000000)
+#define END_NS UINT64_C(4000000000)
 
 /* How often who waits looks whether to go on. */
 #define SLICE_NS 50000000
@@ -75,22 +76,33 @@ static int await_turn(const struct lookup *l)
 	uint64_t limit = monotonic_ns() + TURN_NS;
 	int r = 0;
 
-	while (r >= 0 && !has_room(l)) {
+	while (!has_room(l)) {
+		if (monotonic_ns() >= limit)
+			return -EUSERS;
 		wait_a_slice();
-		r = monotonic_ns() < limit ? stop_asked() : -EUSERS;
+		r = stop_asked();
+		if (r < 0)
+			return r;
 	}
-	return r;
+	return 0;
 }
 
+/* It is a worker that waits: for others, not as long as looks may take. */
 static int await_end(const struct lookup *l)
 {
-	int r = 0;
+	uint64_t limit = monotonic_ns() + END_NS;
 
-	while (r >= 0 && !l->done) {
+	while (!l->done) {
+		int r;
+
+		if (!l->privileged && monotonic_ns() >= limit)
+			return -EUSERS;
 		wait_a_slice();
-		r = l->done ? 0 : stop_asked();
+		r = stop_asked();
+		if (r < 0 && !l->done)
+			return r;
 	}
-	return r;
+	return 0;
 }
 
 /* Paths are others' to follow with their own rights; the service may go everywhere. */

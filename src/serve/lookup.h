@@ -3,7 +3,8 @@
 
 /*
  * Looks at paths, each in a thread of its own. One that leads to a file system whose server does
- * not answer holds up that thread, for as long as the kernel waits, but no worker.
+ * not answer holds up that thread, for as long as the kernel waits; a worker only for as long as
+ * the look may take, on behalf of others for seconds.
  */
 
 #include "discover/target.h"

@@ -11,10 +11,9 @@ struct pool {
 	int event_fd; /* something is in done */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct task_list waiting; /* these five under the lock */
+	struct task_list waiting; /* in which order they begin; these four under the lock */
 	struct task_list done;
 	unsigned n_others; /* tasks under way that are not privileged */
-	uid_t last_uid;    /* whose task was begun last */
 	bool stopping;
 	size_t n_tasks; /* in the loop only */
 	struct worker *workers;
@@ -22,24 +21,35 @@ struct pool {
 };
 
 /*
- * The next of another user than the last, if there is one: who asks much waits for himself. One
- * worker is kept for the privileged, or others could have all of them busy for as long as looks may
- * take. NULL: none can begin now.
+ * One worker is kept for the privileged, or others could have all of them busy for as long as looks
+ * may take. NULL: none can begin now.
  */
 static struct task *choose(struct pool *p)
 {
 	bool only_privileged = p->n_workers > 1 && p->n_others >= p->n_workers - 1;
-	struct task *t, *of_last = NULL;
+	struct task *t;
 
-	TAILQ_FOREACH (t, &p->waiting, link) {
-		if (only_privileged && !t->privileged)
+	TAILQ_FOREACH (t, &p->waiting, link)
+		if (t->privileged || !only_privileged)
+			break;
+	return t;
+}
+
+/* Users take turns: one of whose tasks has begun goes behind all others. Who asks much waits for
+ * himself. */
+static void others_first(struct pool *p, uid_t uid)
+{
+	struct task_list own = TAILQ_HEAD_INITIALIZER(own);
+	struct task *t, *next;
+
+	for (t = TAILQ_FIRST(&p->waiting); t; t = next) {
+		next = TAILQ_NEXT(t, link);
+		if (t->uid != uid)
 			continue;
-		if (t->uid != p->last_uid)
-			return t;
-		if (!of_last)
-			of_last = t;
+		TAILQ_REMOVE(&p->waiting, t, link);
+		TAILQ_INSERT_TAIL(&own, t, link);
 	}
-	return of_last;
+	TAILQ_CONCAT(&p->waiting, &own, link);
 }
 
 static struct task *take(struct pool *p, struct worker *w)
@@ -55,7 +65,7 @@ static struct task *take(struct pool *p, struct worker *w)
 		TAILQ_REMOVE(&p->waiting, t, link);
 		t->started = true;
 		w->task = t;
-		p->last_uid = t->uid;
+		others_first(p, t->uid);
 		p->n_others += !t->privileged;
 	}
 	pthread_mutex_unlock(&p->lock);

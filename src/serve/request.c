@@ -358,13 +358,22 @@ static bool same_rights(const struct request *a, const struct request *b)
 	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0;
 }
 
+/* Who joins waits as long as who came first, and must not be late for that. */
+static bool has_time(const struct scan *s)
+{
+	uint64_t half = s->task.stop.limit * UINT64_C(500000000);
+
+	return monotonic_ns() + half < s->task.stop.deadline;
+}
+
 /* A look that has not begun, at the same, for somebody with the same rights. */
 static bool join(struct requests *all, struct request *r, const char *key)
 {
 	struct scan *s;
 
 	TAILQ_FOREACH (s, &all->waiting, link)
-		if (key && strcmp(s->key, key) == 0 && same_rights(TAILQ_FIRST(&s->requests), r))
+		if (key && strcmp(s->key, key) == 0 && has_time(s) &&
+		    same_rights(TAILQ_FIRST(&s->requests), r))
 			break;
 	if (!key || !s || atomic_load(&s->task.stop.cancelled) ||
 	    !pool_lock_waiting(all->pool, &s->task))

@@ -234,12 +234,6 @@ int server_new(const struct server_setup *setup, struct server **ret)
 	return 0;
 }
 
-static void close_member(struct server *s, struct member *m)
-{
-	(void)s;
-	on_closed(m->connection, NULL);
-}
-
 struct server *server_free(struct server *s)
 {
 	struct member *m;
@@ -252,7 +246,7 @@ struct server *server_free(struct server *s)
 	while ((m = TAILQ_FIRST(&s->members))) {
 		struct connection *c = m->connection;
 
-		close_member(s, m);
+		on_closed(m->connection, NULL);
 		connection_free(c);
 	}
 	ledger_done(&s->requests.held);

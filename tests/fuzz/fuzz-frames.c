@@ -71,7 +71,8 @@ static int feed(const char *bytes, size_t n, size_t most, size_t limit)
 			require(f.length == (size_t)(bytes - message) - 1 &&
 				!memcmp(f.data, message, f.length + 1));
 			parse(&f);
-			frame_clear(&f);
+			frame_done(&f);
+			f = (struct frame){0};
 			message = bytes;
 			found++;
 		}

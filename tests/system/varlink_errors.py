@@ -32,7 +32,7 @@ SAID = (
     ("TooBusy", {"bound": "queued_scans_of_others", "limit": 64},
      "the service is too busy: no more than 64 looks may wait"),
     ("TooBusy", {"bound": "held_bytes_of_user", "limit": 64},
-     "the service is too busy: no more than 64 bytes of answers may wait to be read"),
+     "the service is too busy: no more than 64 bytes of answers and half-sent calls may be held"),
     ("TooBusy", {"bound": "scan_seconds", "limit": 30},
      "the service is too busy: no more than 30 seconds may pass, and no look could begin in that time"),
     ("TooBusy", {"bound": "dead_paths", "limit": 1},

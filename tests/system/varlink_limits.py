@@ -340,6 +340,26 @@ def unread_replies():
         check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "who left them unread")
 
 
+def untaken():
+    heading("descriptors that the client has not taken: the kernel counts them against all that is sent")
+    with Service() as service, memory(pages=4096, step=2) as descriptor, service.wire(quiet=True) as wire, \
+            service.wire(quiet=True) as watching:
+        before = watching.call("GetStatus")["parameters"]["counters"]["scans"]
+        call = message("Classify", {"selector": ours(descriptor), "encoding": "file_descriptor"})
+        wire.raw(call * 8)
+        select.select([wire.socket], [], [], PATIENCE)
+        time.sleep(0.3)
+        scans = watching.call("GetStatus")["parameters"]["counters"]["scans"] - before
+        check(scans == 1, f"{scans} looks for a client that has taken nothing")
+        for _ in range(8):
+            reply = wire.receive()
+            check("error" not in reply, f"{reply}")
+        check(len(wire.descriptors) == 8, f"{len(wire.descriptors)} descriptors came")
+        for came in wire.descriptors:
+            os.close(came)
+        wire.descriptors.clear()
+
+
 def half_messages(service):
     """As another user: there is an end to what may be half sent, in bytes and in descriptors."""
     half = b'{"method":"%s","com.example.x":"' % INFO.encode()
@@ -432,5 +452,6 @@ def run(service):
         uncut(small, limits["messageBytes"])
         slowness(small, limits)
     kept_worker()
+    untaken()
     unread_replies()
     unfinished()
