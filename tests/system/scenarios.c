@@ -22,6 +22,9 @@
 enum {
 	/* Something else on the machine may reclaim memory, too, and so spoil a scenario. */
 	ATTEMPTS = 12,
+	PATIENT_ATTEMPTS = 4,
+	DEFAULT_PAGES = 32768,
+	LEAST_PAGES = 2048,
 };
 
 /* What a machine may lack without that being a failure, even in CI. */
@@ -91,16 +94,31 @@ static void skip(const struct options *o, const struct run *run, struct totals *
 	totals->skipped += !fails;
 }
 
-/* Makes the object and checks it. False if the factory could not make it. */
-static bool attempt(const struct options *o, const char *name, struct run *ret, int *ret_code)
+/*
+ * The fewer pages, the sooner one is done with them: what others move all the time (DAMON, on a
+ * machine that is busy) is tried smaller after a while.
+ */
+static void format_pages(const struct options *o, unsigned tries, char *ret, size_t size)
 {
-	char path[128];
+	unsigned long pages = o->setup.pages ? strtoul(o->setup.pages, NULL, 10) : DEFAULT_PAGES;
+
+	for (; tries > PATIENT_ATTEMPTS && pages > LEAST_PAGES; tries -= 2)
+		pages /= 2;
+	snprintf(ret, size, "%lu", pages);
+}
+
+/* Makes the object and checks it. False if the factory could not make it. */
+static bool attempt(const struct options *o, const char *name, unsigned tries, struct run *ret,
+		    int *ret_code)
+{
+	char path[128], pages[24];
 
 	memset(ret, 0, sizeof(*ret));
 	ret->setup = &o->setup;
 	ret->name = name;
 	snprintf(path, sizeof(path), "%s/expect", o->setup.dir);
-	*ret_code = factory_start(&ret->factory, o->setup.factory, name, o->setup.pages, path);
+	format_pages(o, tries, pages, sizeof(pages));
+	*ret_code = factory_start(&ret->factory, o->setup.factory, name, pages, path);
 	if (*ret_code)
 		return false;
 	check_scenario(ret);
@@ -130,7 +148,7 @@ static bool attempt_often(const struct options *o, const char *name, struct run 
 	unsigned tries;
 
 	for (tries = 1;; tries++) {
-		bool made = attempt(o, name, run, ret_code);
+		bool made = attempt(o, name, tries, run, ret_code);
 
 		if (tries == ATTEMPTS || (made && !run->disturbed) || *ret_code == FACTORY_CANNOT)
 			return made;
