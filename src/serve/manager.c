@@ -354,7 +354,7 @@ int manager_new(const struct manager_setup *setup, struct manager **ret)
 	m->setup = *setup;
 	m->idle = true;
 	/* Few threads that answer one after the other: what one gave back the other may use. */
-	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_ARENA_MAX, 1);
 	/* What lies free at the end of an arena stays, but for this. */
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
