@@ -7,8 +7,10 @@
 packages_build="gcc make autoconf automake libtool pkgconf libc6-dev libjson-c-dev libsystemd-dev libcmocka-dev clang bpftool libbpf-dev"
 # mount has swapon and losetup, kmod has modprobe.
 packages_run="util-linux mount kmod"
-# debootstrap: for tests/vm. qemu-system-x86, python3: for tests/system/guest.
-packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap python3 qemu-system-x86 varlink-go golang-go golang-github-varlink-go-dev"
+# Of the tests of the service.
+packages_test="python3"
+# debootstrap: for tests/vm. qemu-system-x86: for tests/system/guest.
+packages_check="valgrind libc6-dbg shellcheck mandoc xz-utils debootstrap qemu-system-x86 varlink-go golang-go golang-github-varlink-go-dev"
 
 # What not every Debian has; clang is there by now. libclang-rt has libFuzzer.
 packages_wanted() {
