@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Inside of the state map: the arithmetic of one block.
+ * Inside of the state map: the arithmetic of one block, and what readers go over.
  *   state_map-fill.c  appending
  *   state_map.c       reading
+ *   delta.c           two of them
  */
 
 #include "model/state_map.h"
@@ -102,4 +103,67 @@ static inline bool block_equal(const struct state_block *a, const struct state_b
 	for (int i = 0; i < STATE_PLANES; i++)
 		differs |= a->plane[i] ^ b->plane[i];
 	return differs == 0;
+}
+
+/* Pages of a block that are in the state. */
+static inline uint64_t block_select(const struct state_block *b, enum page_state state)
+{
+	uint64_t pages = UINT64_MAX;
+
+	for (int i = 0; i < STATE_PLANES; i++)
+		pages &= state >> i & 1 ? b->plane[i] : ~b->plane[i];
+	return pages;
+}
+
+/* A segment, or (behind the last one) the pending block: what readers go over. */
+struct span {
+	uint64_t block;                   /* the first one */
+	uint64_t end;                     /* page */
+	const struct state_block *blocks; /* NULL if all are in one state */
+	enum page_state state;
+};
+
+static inline struct span span_of(const struct state_map *map, size_t i)
+{
+	const struct state_segment *segment;
+
+	if (i == map->n_segments)
+		return (struct span){
+			.block = map_end(map) / STATE_BLOCK_PAGES,
+			.end = map_end(map),
+			.blocks = &map->pending,
+		};
+	segment = &map->segments[i];
+	return (struct span){
+		.block = segment->first,
+		.end = (segment->first + segment->count) * STATE_BLOCK_PAGES,
+		.blocks = segment_is_uniform(segment) ? NULL : &map->dense[segment->dense],
+		.state = segment->state,
+	};
+}
+
+/* The span that holds the page; the last one if it lies behind all. */
+static inline size_t find_span(const struct state_map *map, uint64_t page)
+{
+	size_t low = 0, high = map->n_segments;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (span_of(map, middle).end <= page)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static inline struct state_block span_block(const struct span *span, uint64_t block)
+{
+	struct state_block uniform = {0};
+
+	if (span->blocks)
+		return span->blocks[block - span->block];
+	block_fill(&uniform, ~(uint64_t)0, span->state);
+	return uniform;
 }

@@ -11,31 +11,23 @@ void state_map_done(struct state_map *map)
 	*map = (struct state_map){0};
 }
 
-/* A segment, or (behind the last one) the pending block: what readers go over. */
-struct span {
-	uint64_t block;                   /* the first one */
-	uint64_t end;                     /* page */
-	const struct state_block *blocks; /* NULL if all are in one state */
-	enum page_state state;
-};
-
-static struct span span_of(const struct state_map *map, size_t i)
+static void shrink(void **items, size_t *n_allocated, size_t n, size_t item_size)
 {
-	const struct state_segment *segment;
+	void *p = n > 0 ? reallocarray(*items, n, item_size) : NULL;
 
-	if (i == map->n_segments)
-		return (struct span){
-			.block = map_end(map) / STATE_BLOCK_PAGES,
-			.end = map_end(map),
-			.blocks = &map->pending,
-		};
-	segment = &map->segments[i];
-	return (struct span){
-		.block = segment->first,
-		.end = (segment->first + segment->count) * STATE_BLOCK_PAGES,
-		.blocks = segment_is_uniform(segment) ? NULL : &map->dense[segment->dense],
-		.state = segment->state,
-	};
+	if (n == 0)
+		free(*items);
+	if (n > 0 && !p)
+		return;
+	*items = p;
+	*n_allocated = n;
+}
+
+void state_map_shrink(struct state_map *map)
+{
+	shrink((void **)&map->segments, &map->n_segments_allocated, map->n_segments,
+	       sizeof(*map->segments));
+	shrink((void **)&map->dense, &map->n_dense_allocated, map->n_dense, sizeof(*map->dense));
 }
 
 static enum page_state span_get(const struct span *span, uint64_t page)
@@ -64,22 +56,6 @@ static uint64_t span_run_end(const struct span *span, uint64_t at, enum page_sta
 		at = (at / STATE_BLOCK_PAGES + 1) * STATE_BLOCK_PAGES;
 	}
 	return MIN(at, span->end);
-}
-
-/* The span that holds the page; the last one if it lies behind all. */
-static size_t find_span(const struct state_map *map, uint64_t page)
-{
-	size_t low = 0, high = map->n_segments;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (span_of(map, middle).end <= page)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 enum page_state state_map_get(const struct state_map *map, uint64_t page)
@@ -158,26 +134,6 @@ uint64_t state_map_pages(const struct state_map *map, page_state_mask mask)
 	for (int i = 0; i < PAGE_STATE_MAX; i++)
 		if (mask & PAGE_STATE_BIT(i))
 			pages += map->counts[i];
-	return pages;
-}
-
-static struct state_block span_block(const struct span *span, uint64_t block)
-{
-	struct state_block uniform = {0};
-
-	if (span->blocks)
-		return span->blocks[block - span->block];
-	block_fill(&uniform, ~(uint64_t)0, span->state);
-	return uniform;
-}
-
-/* Pages of a block that are in the state. */
-static uint64_t block_select(const struct state_block *b, enum page_state state)
-{
-	uint64_t pages = UINT64_MAX;
-
-	for (int i = 0; i < STATE_PLANES; i++)
-		pages &= state >> i & 1 ? b->plane[i] : ~b->plane[i];
 	return pages;
 }
 

@@ -51,6 +51,9 @@ struct state_map {
 
 void state_map_done(struct state_map *map);
 
+/* It is complete, and will be kept: gives back what it has not used. */
+void state_map_shrink(struct state_map *map);
+
 /* Pages first + count ... of one state follow. Returns 0, or -ENOMEM with the map as it was. */
 int state_map_append(struct state_map *map, uint64_t count, enum page_state state);
 

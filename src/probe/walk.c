@@ -382,6 +382,7 @@ static void fill_snapshot(struct walk *w, struct snapshot *ret)
 		.sources = w->sources | SOURCE_PAGE_CACHE,
 		.stable = w->moved == 0 && !w->request->one_look,
 		.moved = w->moved,
+		.inode = w->facts.inode,
 		.map = map,
 	};
 	memcpy(ret->counts, map.counts, sizeof(ret->counts));

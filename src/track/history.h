@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What was told of objects before, so that the next answer can be what has changed since. Every
+ * answer is a generation: a snapshot with a number. As many are kept as fit into a limit of memory;
+ * the oldest are dropped, and what was dropped is never made up.
+ *
+ * A page takes 3 bits of a kept generation at most, and next to nothing in uniform stretches. No
+ * object is kept open or mapped. All of this may be called by any thread.
+ */
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "model/snapshot.h"
+#include "track/identity.h"
+
+/* Shared, and does not change once it has its number. Owns the snapshot. */
+struct generation {
+	atomic_uint n_references;
+	uint64_t number; /* of what differs never the same, nor after a restart; 0: none */
+	uint64_t began;  /* CLOCK_MONOTONIC, ns: when the look that it comes from */
+	uint64_t ended;
+	size_t bytes; /* memory that it takes */
+	struct snapshot snapshot;
+};
+
+/* Takes the snapshot over, if it returns not NULL (out of memory). */
+struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended);
+struct generation *generation_ref(struct generation *g);
+struct generation *generation_unref(struct generation *g); /* NULL is fine; returns NULL */
+
+/* What was seen to move from one look at an object to the next, added up. Pages. */
+struct flows {
+	uint64_t since; /* CLOCK_MONOTONIC, ns: of the first look */
+	uint64_t out;   /* from RAM to the swap: swapped, or in the swap cache by now */
+	uint64_t in;    /* swapped, and in RAM by now */
+	uint64_t back;  /* of what had been in the swap: in use again (present) */
+};
+
+struct history;
+
+struct history_usage {
+	size_t objects;
+	size_t generations;
+	size_t bytes;
+	size_t limit;     /* bytes */
+	uint64_t dropped; /* generations, for want of room */
+};
+
+/* bytes: the limit. Returns 0 or a negative errno. */
+int history_new(size_t bytes, struct history **ret);
+struct history *history_free(struct history *h); /* NULL is fine; returns NULL */
+void history_set_limit(struct history *h, size_t bytes);
+struct history_usage history_usage(struct history *h);
+
+enum history_keep {
+	HISTORY_KEEP,           /* the oldest make room */
+	HISTORY_KEEP_OF_OTHERS, /* the same, but those of others only: they have half of it */
+	HISTORY_KEEP_IF_ROOM,   /* nothing is dropped for it */
+};
+
+/*
+ * A look at the object has shown g, which gets its number: that of the newest one that is kept, if
+ * nothing differs, else one of its own, and is then kept too. number 0: it is not, for there is no
+ * room, or the object cannot be known again. Returns 0 or -ENOMEM (then number is 0 too).
+ */
+int history_add(struct history *h, const struct identity *id, enum history_keep keep,
+		struct generation *g);
+
+/* What an object has, if a number is not among it. */
+struct history_bounds {
+	uint64_t oldest; /* 0: none is kept */
+	uint64_t newest;
+};
+
+/*
+ * What was told by that number. Returns 0 (the caller calls generation_unref), or -ESTALE: not of
+ * this object, or dropped.
+ */
+int history_find(struct history *h, const struct identity *id, uint64_t number,
+		 struct generation **ret, struct history_bounds *ret_bounds);
+
+/* What has moved; all zero: nothing is known of it. */
+struct flows history_flows(struct history *h, const struct identity *id);
+
+/* Drops what nobody was told for so long. */
+void history_expire(struct history *h, uint64_t age_ns);
