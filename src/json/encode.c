@@ -102,6 +102,7 @@ void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_st
 		json_object_object_add(counts, page_state_to_string((enum page_state)i),
 				       json_number(s->counts[i]));
 	json_object_object_add(to, "counts", counts);
+	json_object_object_add(to, "generation", s->generation ? json_number(s->generation) : NULL);
 }
 
 struct json_object *json_of_holders(const struct object *o, size_t first, size_t n,

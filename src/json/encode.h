@@ -18,7 +18,7 @@ struct json_object *json_number(uint64_t n);
 struct json_object *json_of_object(const struct object *o);
 
 /* Adds size, range, probe, interfaces, noWalk, verified, stable, movedPages, incomplete, reasons,
- * counts. */
+ * counts, generation. */
 void json_add_snapshot(struct json_object *to, const struct snapshot *s, page_state_mask asked);
 
 /*

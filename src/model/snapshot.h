@@ -44,6 +44,8 @@ struct snapshot {
 	uint64_t moved;                   /* pages that did not; 0 if stable */
 	uint64_t counts[PAGE_STATE_MAX];  /* those of the map, which can be given up before */
 	struct state_map map;             /* of these pages: same first, same count */
+	uint64_t generation;              /* number, of the service that told it; 0: none */
+	bool settled;                     /* two looks in a row agreed, as was asked for */
 	uint64_t inode;                   /* its address, from a walk; 0: not known */
 	int walk_error;                   /* why it is not from a walk that was wanted: errno < 0 */
 	struct verification verification; /* where two probes were compared */

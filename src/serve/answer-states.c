@@ -3,12 +3,16 @@
 #include <string.h>
 
 #include "json/encode.h"
+#include "model/delta.h"
 #include "serve/answer-inside.h"
+#include "serve/delta-file.h"
 #include "serve/map-file.h"
 #include "util/util.h"
 
 /* {"first":...,"count":...,"state":"swap_cache"} and a comma, with numbers of 19 digits. */
 #define EXTENT_BYTES 88
+/* The same with "from" and "to". */
+#define CHANGE_BYTES 104
 
 size_t answer_room(const struct answer *a, size_t item_bytes)
 {
@@ -25,6 +29,9 @@ struct json_object *answer_summary(struct answer *a)
 	json_object_object_add(j, "object", json_object_new_string(id));
 	json_object_object_add(j, "pageSize", json_number(r->snapshot.page_size));
 	json_add_snapshot(j, &r->snapshot, a->question->states);
+	json_object_object_add(
+		j, "settled",
+		a->question->settle > 0 ? json_object_new_boolean(r->snapshot.settled) : NULL);
 	return j;
 }
 
@@ -58,6 +65,47 @@ static struct json_object *make_extents(struct answer *a)
 	}
 	if (room > 0)
 		a->page = end_of(s);
+	return array;
+}
+
+static struct json_object *state_or_null(int state)
+{
+	if (state == CHANGE_BEYOND)
+		return NULL;
+	return json_object_new_string(page_state_to_string((enum page_state)state));
+}
+
+static struct json_object *json_of_change(const struct change *c)
+{
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, "first", json_number(c->first));
+	json_object_object_add(j, "count", json_number(c->count));
+	json_object_object_add(j, "from", state_or_null(c->from));
+	json_object_object_add(j, "to", state_or_null(c->to));
+	return j;
+}
+
+/* Changes that were asked for, from a->page on. */
+static struct json_object *make_changes(struct answer *a, bool *ret_goes_on)
+{
+	const struct result *r = a->result;
+	struct delta d = delta_seek(&r->since->snapshot, &r->snapshot, a->page);
+	struct json_object *array = json_object_new_array();
+	size_t room = answer_room(a, CHANGE_BYTES);
+	struct change c;
+
+	*ret_goes_on = false;
+	while (delta_next(&d, &c)) {
+		if (!change_concerns(&c, a->question->states))
+			continue;
+		*ret_goes_on = room == 0;
+		if (room == 0)
+			break;
+		json_object_array_add(array, json_of_change(&c));
+		a->page = c.first + c.count;
+		room--;
+	}
 	return array;
 }
 
@@ -111,34 +159,59 @@ static struct json_object *make_bitmap(struct answer *a)
 	return to_base64(bits, (pages + 7) / 8);
 }
 
+static int make_file(struct answer *a)
+{
+	a->page = end_of(&a->result->snapshot);
+	return a->result->since ? delta_file_make(a->result, a->question->states)
+				: map_file_make(a->result, a->question->states);
+}
+
+/* What goes from `first` on, in one of the four fields. */
+struct pages_draft {
+	struct json_object *changes;
+	struct json_object *extents;
+	struct json_object *bitmap;
+};
+
+static void make_pages(struct answer *a, struct reply_draft *draft, struct pages_draft *pages)
+{
+	switch (a->question->encoding) {
+	case ENCODING_EXTENTS:
+		if (a->result->since) {
+			pages->changes = make_changes(a, &draft->goes_on);
+			return;
+		}
+		pages->extents = make_extents(a);
+		break;
+	case ENCODING_BITMAP:
+		pages->bitmap = make_bitmap(a);
+		draft->error = pages->bitmap ? 0 : -ENOMEM;
+		break;
+	case ENCODING_FILE_DESCRIPTOR:
+		draft->fd = make_file(a);
+		draft->error = MIN(draft->fd, 0);
+		break;
+	}
+	draft->goes_on = a->page < end_of(&a->result->snapshot);
+}
+
 struct json_object *answer_states(struct answer *a, struct reply_draft *draft)
 {
-	struct json_object *j = answer_summary(a), *extents = NULL, *bitmap = NULL;
-	const struct snapshot *s = &a->result->snapshot;
+	struct json_object *j = answer_summary(a);
+	const struct generation *since = a->result->since;
+	struct pages_draft pages = {0};
 	uint64_t first;
 
 	if (!a->begun)
-		a->page = s->first;
+		a->page = a->result->snapshot.first;
 	first = a->page;
-	switch (a->question->encoding) {
-	case ENCODING_EXTENTS:
-		extents = make_extents(a);
-		break;
-	case ENCODING_BITMAP:
-		bitmap = make_bitmap(a);
-		draft->error = bitmap ? 0 : -ENOMEM;
-		break;
-	case ENCODING_FILE_DESCRIPTOR:
-		draft->fd = map_file_make(s, snapshot_is_incomplete(s, a->question->states));
-		draft->error = MIN(draft->fd, 0);
-		a->page = end_of(s);
-		break;
-	}
-	draft->goes_on = a->page < end_of(s);
+	make_pages(a, draft, &pages);
 	json_object_object_add(j, "first", json_number(first));
 	json_object_object_add(j, "next", draft->goes_on ? json_number(a->page) : NULL);
-	json_object_object_add(j, "extents", extents);
-	json_object_object_add(j, "bitmap", bitmap);
+	json_object_object_add(j, "since", since ? json_number(since->number) : NULL);
+	json_object_object_add(j, "changes", pages.changes);
+	json_object_object_add(j, "extents", pages.extents);
+	json_object_object_add(j, "bitmap", pages.bitmap);
 	json_object_object_add(j, "fileDescriptor", draft->fd >= 0 ? json_object_new_int(0) : NULL);
 	return j;
 }

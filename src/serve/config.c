@@ -41,6 +41,7 @@ static const struct key {
 	{"MessageBytes", BYTES, offsetof(struct config, message_bytes), "1M", "64K", "16M"},
 	{"QueuedBytes", BYTES, offsetof(struct config, queued_bytes), "4M", "64K", "256M"},
 	{"QueuedScans", COUNT, offsetof(struct config, queued_scans), "256", "1", "65536"},
+	{"HistoryBytes", BYTES, offsetof(struct config, history_bytes), "64M", "0", "16G"},
 	{"ScanSeconds", COUNT, offsetof(struct config, scan_seconds), "30", "1", "3600"},
 	{"SendSeconds", COUNT, offsetof(struct config, send_seconds), "30", "1", "3600"},
 	{"IdleSeconds", COUNT, offsetof(struct config, idle_seconds), "60", "0", "86400"},

@@ -19,6 +19,7 @@ struct config {
 	size_t message_bytes;
 	size_t queued_bytes; /* never below message_bytes: the longest reply must fit */
 	unsigned queued_scans;
+	size_t history_bytes; /* 0: nothing is remembered */
 	unsigned scan_seconds;
 	unsigned send_seconds;
 	unsigned idle_seconds;   /* 0: never */

@@ -60,6 +60,18 @@ static struct json_object *make_counters(const struct server *s)
 	return j;
 }
 
+static struct json_object *make_history(const struct server *s)
+{
+	struct history_usage usage = history_usage(s->requests.history);
+	struct json_object *j = json_object_new_object();
+
+	json_object_object_add(j, "objects", json_number(usage.objects));
+	json_object_object_add(j, "generations", json_number(usage.generations));
+	json_object_object_add(j, "bytes", json_number(usage.bytes));
+	json_object_object_add(j, "droppedGenerations", json_number(usage.dropped));
+	return j;
+}
+
 static struct json_object *make_limits(const struct config *c)
 {
 	struct json_object *j = json_object_new_object();
@@ -69,6 +81,7 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "queuedBytes", json_number(c->queued_bytes));
 	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
 	json_object_object_add(j, "heldBytes", json_number(LEDGER_BYTES_MAX));
+	json_object_object_add(j, "historyBytes", json_number(c->history_bytes));
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
@@ -94,6 +107,7 @@ static struct json_object *make_status(const struct server *s)
 	json_object_object_add(j, "scans", json_number(pool_count(s->requests.pool)));
 	json_object_object_add(j, "workers", json_number(pool_workers(s->requests.pool)));
 	json_object_object_add(j, "counters", make_counters(s));
+	json_object_object_add(j, "history", make_history(s));
 	json_object_object_add(j, "limits", make_limits(&s->config));
 	return j;
 }

@@ -97,6 +97,20 @@ void errors_out_of_range(struct result *r, uint64_t pages)
 	result_fail(r, ERROR_OUT_OF_RANGE, error_with_number("pages", pages));
 }
 
+static struct json_object *number_or_null(uint64_t n)
+{
+	return n ? json_number(n) : NULL;
+}
+
+void errors_generation_gone(struct result *r, uint64_t number, const struct history_bounds *bounds)
+{
+	struct json_object *j = error_with_number("generation", number);
+
+	json_object_object_add(j, "oldest", number_or_null(bounds->oldest));
+	json_object_object_add(j, "newest", number_or_null(bounds->newest));
+	result_fail(r, ERROR_GENERATION_GONE, j);
+}
+
 void errors_too_large(struct result *r, uint64_t limit)
 {
 	result_fail(r, ERROR_TOO_LARGE, error_with_number("limit", limit));

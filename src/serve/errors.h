@@ -16,6 +16,7 @@
 #define ERROR_SEVERAL_OBJECTS "io.shmstate.SeveralObjects"
 #define ERROR_NOT_PERMITTED "io.shmstate.NotPermitted"
 #define ERROR_OUT_OF_RANGE "io.shmstate.OutOfRange"
+#define ERROR_GENERATION_GONE "io.shmstate.GenerationGone"
 #define ERROR_TOO_LARGE "io.shmstate.TooLarge"
 #define ERROR_OBJECT_BUSY "io.shmstate.ObjectBusy"
 #define ERROR_NOT_SWAPPABLE "io.shmstate.NotSwappable"
@@ -49,6 +50,7 @@ void errors_not_permitted(struct result *r, enum access_rule rule);
 void errors_no_process(struct result *r, pid_t pid);
 void errors_several(struct result *r, struct object *const *objects, int n);
 void errors_out_of_range(struct result *r, uint64_t pages);
+void errors_generation_gone(struct result *r, uint64_t number, const struct history_bounds *bounds);
 void errors_too_large(struct result *r, uint64_t limit);
 void errors_too_busy(struct result *r, struct busy busy);
 void errors_no_probe(struct result *r, enum probe_choice choice, int error);

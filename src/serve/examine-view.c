@@ -7,7 +7,7 @@
 #include "discover/open.h"
 #include "probe/pagemap.h"
 #include "serve/errors.h"
-#include "serve/examine-view.h"
+#include "serve/examine-inside.h"
 #include "util/array.h"
 #include "util/util.h"
 #include "view/words.h"

@@ -5,7 +5,7 @@
 #include "discover/open.h"
 #include "serve/errors.h"
 #include "serve/examine.h"
-#include "serve/examine-view.h"
+#include "serve/examine-inside.h"
 #include "serve/lookup.h"
 #include "util/text.h"
 #include "util/util.h"
@@ -226,12 +226,10 @@ static void examine_states(struct examination *e)
 	if (!discover_object(e, false))
 		return;
 	fd = open_for_peer(e, result->object);
-	r = fd < 0 ? fd
-		   : inspect_descriptor(&e->worker->prober, &result->discovery, result->object, fd,
-					e->question->range, false, &result->snapshot);
+	r = fd < 0 ? fd : examine_pages(e, fd);
 	if (r < 0)
 		fail_object(e, r);
-	else
+	else if (!result->error)
 		range_fits(e, result->snapshot.size, result->snapshot.page_size);
 }
 
@@ -254,6 +252,7 @@ static void examine_slots(struct examination *e)
 static int list_one(struct examination *e, struct object *o)
 {
 	struct listed *l = &e->result->listed[e->result->n_listed];
+	uint64_t began = monotonic_ns();
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -271,7 +270,8 @@ static int list_one(struct examination *e, struct object *o)
 	l->error = r;
 	/* Only its counts are told. */
 	if (r >= 0)
-		state_map_done(&l->snapshot.map);
+		examine_listed(e, fd, &l->snapshot, began);
+	state_map_done(&l->snapshot.map);
 	e->result->n_listed++;
 	return 0;
 }
@@ -438,12 +438,13 @@ static void look(struct examination *e)
 }
 
 void examine(struct worker *w, const struct question *q, struct access *access,
-	     struct result *result)
+	     struct history *history, struct result *result)
 {
 	struct examination e = {
 		.worker = w,
 		.question = q,
 		.access = access,
+		.history = history,
 		.result = result,
 		.finder = {lookup_find, access},
 	};

@@ -13,4 +13,4 @@
 
 /* Never fails: what went wrong is in the result, as an error for the peer. */
 void examine(struct worker *w, const struct question *q, struct access *access,
-	     struct result *result);
+	     struct history *history, struct result *result);

@@ -194,9 +194,11 @@ static int watch_idleness(struct manager *m)
 
 static int on_quiet(sd_event_source *source, uint64_t usec, void *context)
 {
+	struct manager *m = context;
+
 	(void)source;
 	(void)usec;
-	(void)context;
+	server_forget(m->server);
 	malloc_trim(0);
 	return 0;
 }

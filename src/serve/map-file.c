@@ -48,14 +48,23 @@ static struct shmstate_map_segment *make_segments(const struct state_map *map, s
 	return segments;
 }
 
-static struct shmstate_map_header make_header(const struct snapshot *s, bool incomplete,
+uint32_t map_file_flags(const struct result *r, page_state_mask states)
+{
+	const struct snapshot *s = &r->snapshot;
+
+	return (s->stable ? SHMSTATE_MAP_STABLE : 0u) |
+	       (snapshot_is_incomplete(s, states) ? SHMSTATE_MAP_INCOMPLETE : 0u) |
+	       (s->settled ? SHMSTATE_MAP_SETTLED : 0u);
+}
+
+static struct shmstate_map_header make_header(const struct result *r, page_state_mask states,
 					      size_t n_segments)
 {
+	const struct snapshot *s = &r->snapshot;
 	struct shmstate_map_header h = {
 		.magic = SHMSTATE_MAP_MAGIC,
 		.version = SHMSTATE_MAP_VERSION,
-		.flags = (s->stable ? SHMSTATE_MAP_STABLE : 0) |
-			 (incomplete ? SHMSTATE_MAP_INCOMPLETE : 0),
+		.flags = map_file_flags(r, states),
 		.page_size = s->page_size,
 		.object_size = s->size,
 		.first = s->first,
@@ -64,6 +73,7 @@ static struct shmstate_map_header make_header(const struct snapshot *s, bool inc
 		.segments = sizeof(h),
 		.n_segments = n_segments,
 		.n_blocks = s->map.n_dense + has_pending(&s->map),
+		.generation = s->generation,
 	};
 
 	h.blocks = h.segments + n_segments * sizeof(struct shmstate_map_segment);
@@ -94,39 +104,40 @@ static int write_all(int fd, struct iovec *iov, int n)
 	return 0;
 }
 
-static int fill(int fd, const struct snapshot *s, bool incomplete)
+int map_file_seal(const char *name, struct iovec *pieces, int n)
 {
-	_cleanup_free_ struct shmstate_map_segment *segments = NULL;
-	struct state_block pending = s->map.pending;
-	struct shmstate_map_header header;
-	size_t n;
-
-	segments = make_segments(&s->map, &n);
-	if (!segments)
-		return -ENOMEM;
-	header = make_header(s, incomplete, n);
-	return write_all(fd,
-			 (struct iovec[]){
-				 {&header, sizeof(header)},
-				 {segments, n * sizeof(*segments)},
-				 {s->map.dense, s->map.n_dense * sizeof(*s->map.dense)},
-				 {&pending, has_pending(&s->map) ? sizeof(pending) : 0},
-			 },
-			 4);
-}
-
-int map_file_make(const struct snapshot *s, bool incomplete)
-{
-	_cleanup_close_ int fd = memfd_create("shmstate-map", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = fill(fd, s, incomplete);
+	r = write_all(fd, pieces, n);
 	if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = -errno;
 	if (r >= 0 &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		r = -errno;
 	return r < 0 ? r : TAKE_FD(fd);
+}
+
+int map_file_make(const struct result *r, page_state_mask states)
+{
+	_cleanup_free_ struct shmstate_map_segment *segments = NULL;
+	const struct state_map *map = &r->snapshot.map;
+	struct state_block pending = map->pending;
+	struct shmstate_map_header header;
+	size_t n;
+
+	segments = make_segments(map, &n);
+	if (!segments)
+		return -ENOMEM;
+	header = make_header(r, states, n);
+	return map_file_seal("shmstate-map",
+			     (struct iovec[]){
+				     {&header, sizeof(header)},
+				     {segments, n * sizeof(*segments)},
+				     {map->dense, map->n_dense * sizeof(*map->dense)},
+				     {&pending, has_pending(map) ? sizeof(pending) : 0},
+			     },
+			     4);
 }

@@ -9,6 +9,9 @@
 #include "util/util.h"
 #include "view/process_view.h"
 
+/* Longer than anybody's guest may stand still. */
+#define SETTLE_MILLISECONDS_MAX 60000
+
 static const char own[] = "io.shmstate", general[] = "org.varlink.service";
 
 static const char *const methods[METHOD_MAX] = {
@@ -348,6 +351,23 @@ static int take_probe(struct question *q, struct json_object *value, const char 
 	return 0;
 }
 
+static int take_since(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_number(value, INT64_MAX, &q->since) < 0 || q->since == 0 ? -EINVAL : 0;
+}
+
+static int take_settle(struct question *q, struct json_object *value, const char **bad)
+{
+	uint64_t n;
+
+	(void)bad;
+	if (take_number(value, SETTLE_MILLISECONDS_MAX, &n) < 0)
+		return -EINVAL;
+	q->settle = (unsigned)n;
+	return 0;
+}
+
 static int take_summarize(struct question *q, struct json_object *value, const char **bad)
 {
 	(void)bad;
@@ -371,7 +391,7 @@ static int take_interface(struct question *q, struct json_object *value, const c
 	return q->interface ? 0 : -ENOMEM;
 }
 
-#define FIELDS_MAX 5
+#define FIELDS_MAX 7
 
 static const struct field parameters_of[METHOD_MAX][FIELDS_MAX] = {
 	[METHOD_LIST_OBJECTS] = {{"selector", take_selector, false},
@@ -382,12 +402,15 @@ static const struct field parameters_of[METHOD_MAX][FIELDS_MAX] = {
 	[METHOD_GET_OBJECT] = {{"selector", take_selector, true}, {"probe", take_probe, false}},
 	[METHOD_SUMMARIZE] = {{"selector", take_selector, true},
 			      {"range", take_range, false},
-			      {"probe", take_probe, false}},
+			      {"probe", take_probe, false},
+			      {"settleMilliseconds", take_settle, false}},
 	[METHOD_CLASSIFY] = {{"selector", take_selector, true},
 			     {"range", take_range, false},
 			     {"states", take_states, false},
 			     {"encoding", take_encoding, false},
-			     {"probe", take_probe, false}},
+			     {"probe", take_probe, false},
+			     {"since", take_since, false},
+			     {"settleMilliseconds", take_settle, false}},
 	[METHOD_LOCATE] = {{"selector", take_selector, true}, {"range", take_range, false}},
 	[METHOD_GET_PAGEMAP] = {{"pid", take_pid, true},
 				{"range", take_range, false},
@@ -420,6 +443,11 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		bad = "states";
 		r = -EINVAL;
 	}
+	/* Nor does one bit say what has become what. */
+	if (r == 0 && q.encoding == ENCODING_BITMAP && q.since) {
+		bad = "encoding";
+		r = -EINVAL;
+	}
 	if (r == 0 && method == METHOD_LIST_OBJECTS && q.have_passed) {
 		bad = "passedFileDescriptor";
 		r = -EINVAL;
@@ -445,9 +473,11 @@ char *question_key(const struct question *q)
 	if (s->have_id)
 		object_id_format(&s->id, true, id);
 	/* Lengths: a path may hold anything. */
-	if (asprintf(&key, "%d|%d|%d %d|%d %" PRIx64 "|%" PRIu64 "+%" PRIu64 "|%d|%s|%zu:%s|%zu:%s",
+	if (asprintf(&key,
+		     "%d|%d|%d %d|%d %" PRIx64 "|%" PRIu64 "+%" PRIu64 "|%d|%" PRIu64
+		     "|%u|%s|%zu:%s|%zu:%s",
 		     q->method == METHOD_LOCATE, s->pid, s->have_fd, s->fd, s->have_address,
-		     s->address, q->range.first, q->range.count, q->probe, id,
+		     s->address, q->range.first, q->range.count, q->probe, q->since, q->settle, id,
 		     s->path ? strlen(s->path) : 0, s->path ? s->path : "",
 		     s->name ? strlen(s->name) + 1 : 0, s->name ? s->name : "") < 0)
 		return NULL;

@@ -51,7 +51,9 @@ struct question {
 	uint32_t states;         /* bits of enum page_state and of enum view_state */
 	enum encoding encoding;
 	enum probe_choice probe;
-	uint32_t kinds; /* bits of enum object_kind; 0: all */
+	uint64_t since;  /* number of a generation; 0: all is asked for */
+	unsigned settle; /* milliseconds to look again for; 0: do not */
+	uint32_t kinds;  /* bits of enum object_kind; 0: all */
 	bool summarize;
 	bool stability;
 	char *interface;

@@ -139,7 +139,7 @@ static void run_scan(struct task *t, struct worker *w)
 	else if (result && stopped < 0)
 		errors_fail(result, stopped);
 	else if (result)
-		examine(w, &first->question, &access, result);
+		examine(w, &first->question, &access, s->all->history, result);
 	access_done(&access);
 	s->timed_out = result && result->error && stop_asked() == -ETIME;
 	if (result)

@@ -15,6 +15,7 @@
 struct requests {
 	sd_event *event;
 	struct pool *pool;
+	struct history *history;
 	struct access_policy policy;
 	size_t message_bytes;
 	size_t queued_bytes;

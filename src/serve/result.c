@@ -32,6 +32,10 @@ struct result *result_unref(struct result *r)
 		snapshot_done(&r->listed[i].snapshot);
 	free(r->listed);
 	free(r->runs);
+	if (r->generation)
+		r->snapshot.map = (struct state_map){0};
+	generation_unref(r->generation);
+	generation_unref(r->since);
 	snapshot_done(&r->snapshot);
 	slot_map_done(&r->slots);
 	process_view_done(&r->view);

@@ -10,6 +10,7 @@
 #include "model/slot_map.h"
 #include "model/snapshot.h"
 #include "serve/ledger.h"
+#include "track/history.h"
 #include "view/process_view.h"
 
 /* An object among others, and what its pages are. */
@@ -39,6 +40,8 @@ struct result {
 	struct discovery discovery;
 	struct object *object; /* that the question is about; in the discovery */
 	struct snapshot snapshot;
+	struct generation *generation; /* NULL, or what owns the snapshot's map */
+	struct generation *since;      /* to be compared with; NULL: all is told */
 	struct slot_map slots;
 	struct listed *listed;
 	size_t n_listed;

@@ -13,6 +13,9 @@
 /* How long not to accept after descriptors or memory were short. */
 #define PAUSE_USEC 100000
 
+/* How long an answer is kept that nobody asks about. */
+#define FORGET_NS (UINT64_C(3600) * 1000000000)
+
 static void tell_change(struct server *s)
 {
 	if (s->changed)
@@ -211,15 +214,22 @@ void server_configure(struct server *s, const struct config *config)
 	s->requests.queued_bytes = config->queued_bytes;
 	s->requests.queued_scans = config->queued_scans;
 	s->requests.scan_seconds = config->scan_seconds;
+	history_set_limit(s->requests.history, config->history_bytes);
 	find_group(&s->requests.policy);
 }
 
 int server_new(const struct server_setup *setup, struct server **ret)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	int r;
 
 	if (!s)
 		return -ENOMEM;
+	r = history_new(setup->config->history_bytes, &s->requests.history);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
 	s->event = sd_event_ref(setup->event);
 	s->caps = setup->caps;
 	s->requests.event = s->event;
@@ -250,6 +260,7 @@ struct server *server_free(struct server *s)
 		connection_free(c);
 	}
 	ledger_done(&s->requests.held);
+	history_free(s->requests.history);
 	sd_event_unref(s->event);
 	free(s);
 	return NULL;
@@ -273,6 +284,11 @@ void server_stop(struct server *s)
 void server_give_up(struct server *s)
 {
 	pool_cancel(s->requests.pool);
+}
+
+void server_forget(struct server *s)
+{
+	history_expire(s->requests.history, FORGET_NS);
 }
 
 void server_on_idle(struct server *s, void (*changed)(void *context, bool idle), void *context)

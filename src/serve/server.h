@@ -37,5 +37,8 @@ void server_stop(struct server *s);
 /* After that: what is still under way is refused as well, once the workers see it. */
 void server_give_up(struct server *s);
 
+/* What was told so long ago that nobody will come back to it is dropped. */
+void server_forget(struct server *s);
+
 /* Told each time that nobody is connected any more, or that the first has come. */
 void server_on_idle(struct server *s, void (*changed)(void *context, bool idle), void *context);

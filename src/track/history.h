@@ -26,7 +26,7 @@ struct generation {
 	struct snapshot snapshot;
 };
 
-/* Takes the snapshot over, if it returns not NULL (out of memory). */
+/* Takes the snapshot's map, and copies the rest. NULL: out of memory, and nothing is taken. */
 struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended);
 struct generation *generation_ref(struct generation *g);
 struct generation *generation_unref(struct generation *g); /* NULL is fine; returns NULL */

@@ -46,11 +46,15 @@ func objects(ctx context.Context, c *varlink.Connection, s ioshmstate.ObjectSele
 }
 
 func pages(ctx context.Context, c *varlink.Connection, s ioshmstate.ObjectSelector) {
-	_, pageSize, size, pages, probe, _, _, _, _, _, _, _, counts, err := ioshmstate.Summarize().Call(ctx, c, s, nil, nil)
+	settle := int64(1000)
+	_, pageSize, size, pages, probe, _, _, _, _, _, _, _, counts, generation, settled, err := ioshmstate.Summarize().Call(ctx, c, s, nil, nil, &settle)
+	if err == nil && (generation == nil || settled == nil || !*settled) {
+		err = fmt.Errorf("generation %v, settled %v", generation, settled)
+	}
 	say("Summarize", err, "size %d, %d pages of %d, probe %s, holes %d", size, *pages.Count, pageSize, probe, counts.Hole)
 	states := []ioshmstate.PageState{"hole"}
-	_, _, _, _, _, _, _, _, _, _, _, _, _, first, next, extents, _, _, err := ioshmstate.Classify().Call(ctx, c, s,
-		&ioshmstate.PageRange{First: 1}, &states, nil, nil)
+	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, first, next, _, _, extents, _, _, err := ioshmstate.Classify().Call(ctx, c, s,
+		&ioshmstate.PageRange{First: 1}, &states, nil, nil, nil, nil)
 	if err == nil && extents == nil {
 		err = fmt.Errorf("no extents")
 	}
@@ -59,8 +63,13 @@ func pages(ctx context.Context, c *varlink.Connection, s ioshmstate.ObjectSelect
 	} else {
 		say("Classify", err, "")
 	}
+	_, _, _, _, _, _, _, _, _, _, _, _, _, again, _, _, _, since, changes, _, _, _, err := ioshmstate.Classify().Call(ctx, c, s, nil, nil, nil, nil, generation, nil)
+	if err == nil && (since == nil || again == nil || changes == nil || *since != *generation) {
+		err = fmt.Errorf("since %v, generation %v, changes %v", since, again, changes)
+	}
+	say("Classify, since", err, "%v", err == nil)
 	encoding := ioshmstate.Encoding("bitmap")
-	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, bitmap, _, err := ioshmstate.Classify().Call(ctx, c, s, nil, &states, &encoding, nil)
+	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, bitmap, _, err := ioshmstate.Classify().Call(ctx, c, s, nil, &states, &encoding, nil, nil, nil)
 	if err == nil && bitmap == nil {
 		err = fmt.Errorf("no bitmap")
 	}
@@ -95,7 +104,7 @@ func service(ctx context.Context, c *varlink.Connection) {
 	say("GetInterfaceDescription", err, "%d characters", len(description))
 	kernel, machine, _, _, capabilities, err := ioshmstate.GetCapabilities().Call(ctx, c)
 	say("GetCapabilities", err, "%s, %s, some %v", kernel, machine, len(capabilities) > 0)
-	_, pid, _, _, _, _, _, _, counters, limits, err := ioshmstate.GetStatus().Call(ctx, c)
+	_, pid, _, _, _, _, _, _, counters, _, limits, err := ioshmstate.GetStatus().Call(ctx, c)
 	say("GetStatus", err, "pid %v, calls %v, limits %v", pid > 0, counters.Calls > 0, limits.MessageBytes > 0)
 }
 

@@ -52,9 +52,11 @@ static void check_extents(const struct shmstate_map *read, const struct state_ma
 	assert_int_equal(shmstate_map_next(read, &page, &got), 0);
 }
 
-static void check_map(struct snapshot *s, bool incomplete)
+static void check_map(struct result *r)
 {
-	int fd = map_file_make(s, incomplete), seals;
+	const struct snapshot *s = &r->snapshot;
+	bool incomplete = s->counts[PAGE_UNKNOWN] > 0;
+	int fd = map_file_make(r, UINT32_MAX), seals;
 	struct shmstate_map *map;
 
 	assert_true(fd >= 0);
@@ -80,19 +82,23 @@ static void check_map(struct snapshot *s, bool incomplete)
 
 static void check_random(uint64_t first, uint64_t count)
 {
-	struct snapshot s = {
+	struct result r = {0};
+	struct snapshot *s = &r.snapshot;
+
+	*s = (struct snapshot){
 		.page_size = 4096,
 		.size = (first + count + below(10)) * 4096,
 		.first = first,
 		.count = count,
 		.stable = below(2),
 		.moved = below(100),
+		.settled = below(2),
+		.generation = below(1000),
 	};
-
-	make_map(&s.map, first, count);
-	memcpy(s.counts, s.map.counts, sizeof(s.counts));
-	check_map(&s, below(2));
-	snapshot_done(&s);
+	make_map(&s->map, first, count);
+	memcpy(s->counts, s->map.counts, sizeof(s->counts));
+	check_map(&r);
+	snapshot_done(s);
 }
 
 static void test_nothing(void **state)
@@ -124,27 +130,28 @@ static void test_random(void **state)
 /* A sparse object of 2^39 pages costs nothing. */
 static void test_large(void **state)
 {
-	struct snapshot s = {.page_size = 4096, .size = UINT64_C(1) << 51};
+	struct result r = {.snapshot = {.page_size = 4096, .size = UINT64_C(1) << 51}};
+	struct snapshot *s = &r.snapshot;
 	struct shmstate_map *map;
 	struct stat st;
 	int fd;
 
 	(void)state;
-	s.count = s.size / 4096;
-	assert_int_equal(state_map_append(&s.map, 1000, PAGE_HOLE), 0);
-	assert_int_equal(state_map_append(&s.map, 1, PAGE_SWAPPED), 0);
-	assert_int_equal(state_map_append(&s.map, s.count - 1001, PAGE_HOLE), 0);
-	memcpy(s.counts, s.map.counts, sizeof(s.counts));
-	fd = map_file_make(&s, false);
+	s->count = s->size / 4096;
+	assert_int_equal(state_map_append(&s->map, 1000, PAGE_HOLE), 0);
+	assert_int_equal(state_map_append(&s->map, 1, PAGE_SWAPPED), 0);
+	assert_int_equal(state_map_append(&s->map, s->count - 1001, PAGE_HOLE), 0);
+	memcpy(s->counts, s->map.counts, sizeof(s->counts));
+	fd = map_file_make(&r, UINT32_MAX);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(st.st_size < 1000);
 	assert_int_equal(shmstate_map_open(fd, &map), 0);
 	assert_int_equal(shmstate_map_get(map, 999), SHMSTATE_HOLE);
 	assert_int_equal(shmstate_map_get(map, 1000), SHMSTATE_SWAPPED);
-	assert_int_equal(shmstate_map_get(map, s.count - 1), SHMSTATE_HOLE);
+	assert_int_equal(shmstate_map_get(map, s->count - 1), SHMSTATE_HOLE);
 	shmstate_map_free(map);
-	snapshot_done(&s);
+	snapshot_done(s);
 }
 
 int main(void)

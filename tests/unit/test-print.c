@@ -320,6 +320,7 @@ static const char stream_text[] =
 	"\"some swapped pages were poisoned by a failed swap-in, not known which\"],"
 	"\"counts\":{\"hole\":0,\"allocated\":0,\"present\":1,\"swap_cache\":0,\"swapped\":1,"
 	"\"poisoned\":0,\"in_core\":0,\"unknown\":2},"
+	"\"generation\":null,"
 	"\"extents\":[{\"count\":7,\"flag\":true},{\"count\":123456,\"flag\":false}]}\n";
 
 static void test_json_stream(void **state)

@@ -9,9 +9,9 @@
  *
  * The descriptor is a memfd with all seals but F_SEAL_EXEC set (its content and its size will not
  * change), to be read, or mapped from its start on, with MAP_PRIVATE (MAP_SHARED takes Linux 6.7):
- * struct shmstate_map_header, segments and blocks, each at the offset that the header tells. Numbers
- * are in the byte order of the machine. Readers must ask for version 1, and take sizes and offsets
- * from the header: fields may be added behind those that are here.
+ * struct shmstate_map_header, segments and blocks, each at the offset that the header tells.
+ * Numbers are in the byte order of the machine. Readers must ask for version 1, and take sizes and
+ * offsets from the header: fields may be added behind those that are here.
  *
  * Pages are counted from the start of the object. 64 of them are a block: page P is bit P % 64 of
  * the words of block P / 64. A segment is a run of blocks, either all in one state or with words of
@@ -46,23 +46,25 @@ enum shmstate_state {
 enum shmstate_map_flag {
 	SHMSTATE_MAP_STABLE = 1 << 0,     /* a second look at what could have changed agreed */
 	SHMSTATE_MAP_INCOMPLETE = 1 << 1, /* some page could not be determined */
+	SHMSTATE_MAP_SETTLED = 1 << 2,    /* two looks in a row agreed, as was asked for */
 };
 
 struct shmstate_map_header {
-	uint64_t magic;   /* SHMSTATE_MAP_MAGIC */
-	uint32_t version; /* SHMSTATE_MAP_VERSION */
-	uint32_t flags;   /* enum shmstate_map_flag */
-	uint64_t size;    /* of all this, bytes */
-	uint64_t page_size;                /* of the object, bytes */
-	uint64_t object_size;              /* bytes */
-	uint64_t first;                    /* pages: what was looked at */
-	uint64_t count;                    /* pages */
-	uint64_t moved;                    /* pages that changed between two looks */
-	uint64_t counts[SHMSTATE_STATES];  /* pages in each state */
-	uint64_t segments;                 /* offset of the first segment, bytes */
+	uint64_t magic;                   /* SHMSTATE_MAP_MAGIC */
+	uint32_t version;                 /* SHMSTATE_MAP_VERSION */
+	uint32_t flags;                   /* enum shmstate_map_flag */
+	uint64_t size;                    /* of all this, bytes */
+	uint64_t page_size;               /* of the object, bytes */
+	uint64_t object_size;             /* bytes */
+	uint64_t first;                   /* pages: what was looked at */
+	uint64_t count;                   /* pages */
+	uint64_t moved;                   /* pages that changed between two looks */
+	uint64_t counts[SHMSTATE_STATES]; /* pages in each state */
+	uint64_t segments;                /* offset of the first segment, bytes */
 	uint64_t n_segments;
 	uint64_t blocks; /* offset of the first block, bytes */
 	uint64_t n_blocks;
+	uint64_t generation; /* number of this answer; 0: it is not kept */
 };
 
 struct shmstate_map_segment {
