@@ -17,6 +17,7 @@
 #include "serve/manager.h"
 #include "serve/privileges.h"
 #include "serve/server.h"
+#include "track/events.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -363,6 +364,7 @@ static int start_server(struct manager *m)
 		return r;
 	}
 	prober_tell(pool_prober(m->pool), &m->caps);
+	events_tell(m->events, &m->caps);
 	if (!kcaps_has(&m->caps, KCAP_WALK) && m->config.probe != PROBE_PORTABLE)
 		log_message(LOG_NOTICE, "no walk of the page cache, the portable probe answers: %s",
 			    text_walker_error(m->caps.error[KCAP_WALK]));

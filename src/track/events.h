@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What the kernel tells of changes of watched objects, by BPF programs (bpf/track-*.bpf.c). An event
- * is a hint: it says where to look first, and wakes who waits. What a page's state is, only a look
- * at it tells; an event that is lost may delay, never falsify.
+ * What the kernel tells of changes of watched objects, by BPF programs (bpf/track-*.bpf.c). An
+ * event is a hint: it says where to look first, and wakes who waits. What a page's state is, only a
+ * look at it tells; an event that is lost may delay, never falsify. An event comes with the change,
+ * a swap-out even a little before; and that a page leaves the swap cache none tells: look again.
  *
  * Programs are loaded once, and attached only while somebody watches: attaching takes no privilege
  * that loading took. One thread at a time uses a struct events.
@@ -12,6 +13,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "probe/kcaps.h"
 
 /* What the kernel lets us have, found by trying. Each has all that those before it have. */
 enum events_level {
@@ -50,8 +53,9 @@ struct events *events_free(struct events *e); /* NULL is fine; returns NULL */
 enum events_level events_level(const struct events *e);
 /* Why that level is not to be had: a negative errno; 0: it is, or the limit forbade it. */
 int events_error(const struct events *e, enum events_level level);
-const char *events_level_to_string(enum events_level level); /* never NULL */
-const char *event_kind_to_string(enum event_kind kind);      /* never NULL */
+void events_tell(const struct events *e, struct kcaps *caps); /* puts into caps what it can do */
+const char *events_level_to_string(enum events_level level);  /* never NULL */
+const char *event_kind_to_string(enum event_kind kind);       /* never NULL */
 
 /*
  * An object is watched, by the address of its inode. Counted: it takes as many events_unwatch().
@@ -75,20 +79,30 @@ int events_fd(const struct events *e);
 typedef void (*events_visit)(void *context, const struct event *event);
 
 /*
- * Gives all that came before the call, joined into ranges where pages follow each other; in order of
- * time only within one CPU. Returns how many, or a negative errno. visit must not call events_*().
+ * Gives all that came before the call, joined into ranges where pages follow each other; in order
+ * of time only within one CPU. Returns how many, or a negative errno. visit must not call
+ * events_*().
  */
 int events_consume(struct events *e, events_visit visit, void *context);
 
 /* How many the kernel could not hand over so far: when it has grown, a new look is due. */
 uint64_t events_lost(const struct events *e);
 
-/* Pages by kind since the object is watched, lost ones included: for rates. */
+/* Whether events of that kind come at all, at the level that is. */
+bool events_tells(const struct events *e, enum event_kind kind);
+
+/*
+ * Since the object is watched, also what was lost on its way here: pages by kind, but of
+ * EVENT_REMOVE and EVENT_SWAPOFF how often. 0 for what events_tells() denies.
+ */
 struct event_counts {
-	uint64_t pages[EVENT_KIND_MAX];
+	uint64_t n[EVENT_KIND_MAX];
 };
 
-/* Returns 0, -ENOENT (not watched), or -EOPNOTSUPP: the level does not tell whose pages go. */
+/*
+ * Returns 0, -ENOENT (not watched), or -EOPNOTSUPP: it is not known whose pages go (level
+ * EVENTS_NONE, or EVENTS_SWAP_OUT with more objects than are searched, now or at some time since).
+ */
 int events_count(const struct events *e, uint64_t inode, struct event_counts *ret);
 
 /* For tests: every so many-th event is dropped, and counted as lost (1: all, 0: none). */
