@@ -47,6 +47,8 @@ struct options {
 	enum probe_choice probe;
 	bool slots; /* what is asked for includes where pages are in the swap */
 	enum output_format format;
+	unsigned settle; /* ms; 0: once is enough */
+	uint64_t since;  /* of diff */
 	const char *write_file;
 	enum json_mode json;
 	bool no_legend;
@@ -81,3 +83,4 @@ int verb_pagemap(const struct options *options);
 int verb_capabilities(const struct options *options);
 int verb_status(const struct options *options);
 int verb_call(const struct options *options);
+int verb_diff(const struct options *options);

@@ -93,7 +93,8 @@ static int direct_classify(struct source *s, struct page_range range,
 	object = query_one(q, s->options->verb);
 	if (!object)
 		return EXIT_FAILED;
-	r = inspect_object(&q->prober, &q->discovery, object, range, ret);
+	r = inspect_object_settled(&q->prober, &q->discovery, object, range, s->options->settle,
+				   ret);
 	if (r < 0)
 		return failed("%s: %s", object_id_text(object, id), text_error(r));
 	*ret_object = object;

@@ -15,10 +15,11 @@ enum {
 	LOCATE = 1 << 5,
 	STATUS = 1 << 6,
 	CALL = 1 << 7,
+	DIFF = 1 << 8,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE,
-	EITHER = SELECTING | CAPABILITIES, /* the service, or directly */
-	ANY = EITHER | STATUS | CALL,
+	SELECTING = PROBING | LOCATE | DIFF,
+	EITHER = PROBING | LOCATE | CAPABILITIES, /* the service, or directly */
+	ANY = EITHER | SELECTING | STATUS | CALL,
 };
 
 static const struct verb verbs[] = {
@@ -26,6 +27,8 @@ static const struct verb verbs[] = {
 	 LIST},
 	{"dump", "OBJECT", "Show the state of every page of an object, in extents", verb_dump,
 	 DUMP},
+	{"diff", "OBJECT GENERATION", "Show what has changed since dump, show or diff told so",
+	 verb_diff, DIFF},
 	{"locate", "OBJECT", "Show where in the swap an object's pages are, in extents",
 	 verb_locate, LOCATE},
 	{"show", "OBJECT", "Show an object's counts, who holds it and who maps it", verb_show,
@@ -39,6 +42,8 @@ static const struct verb verbs[] = {
 	{"call", "METHOD [JSON]", "Call a method of the service, with parameters", verb_call, CALL},
 };
 
+#define SETTLE_MS_MAX 60000 /* as the service allows it */
+
 enum option_id {
 	OPT_PID = 256,
 	OPT_FD,
@@ -48,6 +53,7 @@ enum option_id {
 	OPT_KIND,
 	OPT_STATE,
 	OPT_RANGE,
+	OPT_SETTLE,
 	OPT_PROBE,
 	OPT_FORMAT,
 	OPT_WRITE,
@@ -79,20 +85,22 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP | LOCATE, "Sizes in bytes"},
-	{OPT_STATE, "state", "STATE,...", DUMP | PAGEMAP,
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE, "Sizes in bytes"},
+	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP | LOCATE,
+	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
-	{OPT_PROBE, "probe", "PROBE", PROBING,
+	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
+	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
+	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP | LOCATE,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
-	{'o', "output", "COLUMN,...", LIST | DUMP | PAGEMAP | LOCATE | CAPABILITIES,
+	{'o', "output", "COLUMN,...", LIST | DUMP | DIFF | PAGEMAP | LOCATE | CAPABILITIES,
 	 "Choose columns"},
 	{OPT_DIRECT, "direct", NULL, EITHER, "Ask the kernel, though the service be there"},
 	{OPT_SOCKET, "socket", "PATH", ANY, "Ask the service that listens at PATH"},
@@ -110,7 +118,7 @@ static void print_help(void)
 	       "Tell page by page whether shared memory is present, in the swap cache, swapped\n"
 	       "out or a hole, without disturbing a page.\n\nVerbs:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-12s %-13s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+		printf("  %-12s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
 	printf("\nOBJECT is an id as list prints it; or use the options that select:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
 		const struct option_spec *s = &specs[i];
@@ -198,6 +206,16 @@ static int parse_probe(const char *arg, struct options *o)
 	return 0;
 }
 
+static int parse_settle(const char *arg, struct options *o)
+{
+	uint64_t ms;
+
+	if (parse_time(arg, &ms) < 0 || ms == 0 || ms > SETTLE_MS_MAX)
+		return usage_error("--settle=%s: expected a time from 1ms to 60s", arg);
+	o->settle = (unsigned)ms;
+	return 0;
+}
+
 static int parse_json(const char *arg, struct options *o)
 {
 	static const char *const words[] = {"off", "short", "pretty"};
@@ -261,6 +279,8 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_RANGE:
 		o->range = arg;
 		break;
+	case OPT_SETTLE:
+		return parse_settle(arg, o);
 	case OPT_WRITE:
 		o->write_file = arg;
 		break;
@@ -320,7 +340,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | SHOW | LOCATE)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
@@ -360,6 +380,22 @@ static int apply_call(int n_words, char *words[], struct options *o)
 	return 0;
 }
 
+/* The last word of all. */
+static int take_generation(int *n_words, char *words[], struct options *o)
+{
+	const char *word;
+
+	if (*n_words < 2)
+		return usage_error("diff needs a generation, as dump, show and diff tell it");
+	word = words[--*n_words];
+	if (parse_u64(word, 10, &o->since) < 0 || o->since == 0 || o->since > INT64_MAX)
+		return usage_error(
+			"\"%s\" is no generation; expected its number, as dump, show and diff "
+			"tell it",
+			word);
+	return 0;
+}
+
 static int apply(const struct verb *verb, const struct given *given, int n, int n_words,
 		 char *words[], struct options *o)
 {
@@ -376,6 +412,8 @@ static int apply(const struct verb *verb, const struct given *given, int n, int 
 	o->verb = verb->name;
 	if (verb->bit == CALL)
 		return apply_call(n_words, words, o);
+	if (verb->bit == DIFF && take_generation(&n_words, words, o) != 0)
+		return EXIT_USAGE;
 	if (n_words > 1 && (verb->bit & (CAPABILITIES | STATUS)))
 		return usage_error("%s takes no object, got \"%s\"", verb->name, words[1]);
 	if (n_words > 2)

@@ -118,6 +118,22 @@ int inspect_object(struct prober *p, const struct discovery *d, const struct obj
 	return inspect(p, d, o, range, false, ret);
 }
 
+int inspect_object_settled(struct prober *p, const struct discovery *d, const struct object *o,
+			   struct page_range range, unsigned settle, struct snapshot *ret)
+{
+	_cleanup_close_ int fd = object_open(d, o);
+	struct inspection i = {
+		.prober = p,
+		.discovery = d,
+		.object = o,
+		.fd = fd,
+		.range = range,
+		.settle = settle,
+	};
+
+	return fd < 0 ? fd : inspect_pages(&i, ret);
+}
+
 int inspect_locate(struct prober *p, const struct discovery *d, const struct object *o,
 		   struct page_range range, struct slot_map *ret)
 {

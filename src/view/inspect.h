@@ -39,6 +39,10 @@ struct inspection {
  */
 int inspect_pages(struct inspection *i, struct snapshot *ret);
 
+/* Opens, and looks as inspect_pages() does, for so many ms. */
+int inspect_object_settled(struct prober *p, const struct discovery *d, const struct object *o,
+			   struct page_range range, unsigned settle, struct snapshot *ret);
+
 /* The same of the whole object, where it does not matter whether the answer is stable. */
 int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
 			struct snapshot *ret);

@@ -78,38 +78,39 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C. */
+/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C, diff D. */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldsp"},
-	{"--fd", "=0", " --pid=1", "ldsp"},
-	{"--address", "=7f0000001000", " --pid=1", "ldsp"},
-	{"--path", "=/dev/shm/x", "", "ldsp"},
-	{"--name", "=guest", "", "ldsp"},
+	{"--pid", "=1", "", "ldspD"},
+	{"--fd", "=0", " --pid=1", "ldspD"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspD"},
+	{"--path", "=/dev/shm/x", "", "ldspD"},
+	{"--name", "=guest", "", "ldspD"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
 	{"-r", "", "", "l"},
-	{"--bytes", "", "", "lsd"},
-	{"-b", "", "", "lsd"},
-	{"--state", "=swapped", "", "dp"},
-	{"--range", "=0+1", "", "dp"},
-	{"--probe", "=portable", "", "ldsp"},
-	{"--format", "=csv", "", "dp"},
+	{"--bytes", "", "", "lsdD"},
+	{"-b", "", "", "lsdD"},
+	{"--state", "=swapped", "", "dpD"},
+	{"--range", "=0+1", "", "dpD"},
+	{"--settle", "=2s", "", "dD"},
+	{"--probe", "=portable", "", "ldspD"},
+	{"--format", "=csv", "", "dpD"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
 	{"--write", "=/tmp/x", " --format=raw", "p"},
-	{"--output", "=id", "", "ldpc"},
-	{"-o", " id", "", "ldpc"},
+	{"--output", "=id", "", "ldpcD"},
+	{"-o", " id", "", "ldpcD"},
 	{"--direct", "", "", "ldspc"},
-	{"--socket", "=/x", "", "ldspcSC"},
+	{"--socket", "=/x", "", "ldspcSCD"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSC"},
-	{"--no-legend", "", "", "ldspcSC"},
-	{"--no-pager", "", "", "ldspcSC"},
+	{"--json", "=short", "", "ldspcSCD"},
+	{"--no-legend", "", "", "ldspcSCD"},
+	{"--no-pager", "", "", "ldspcSCD"},
 };
 
 static const struct {
@@ -117,7 +118,7 @@ static const struct {
 	char letter;
 } verbs[] = {
 	{"list", 'l'},         {"dump", 'd'},   {"show", 's'}, {"pagemap", 'p'},
-	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'},
+	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'}, {"diff", 'D'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -130,6 +131,8 @@ static const char *needs(const char *verb, const char *option)
 		return " --pid=1";
 	if (strcmp(verb, "call") == 0)
 		return " GetStatus";
+	if (strcmp(verb, "diff") == 0)
+		return selects ? " 7" : " 00:01:5 7";
 	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
 		return " 00:01:5";
 	return "";
@@ -149,7 +152,7 @@ static void test_every_option_on_every_verb(void **state)
 				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dp", verbs[v].letter)) {
+				   !strchr("dpD", verbs[v].letter)) {
 				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
 					 matrix[i].option, matrix[i].argument);
 				refused(line, verbs[v].name); /* "list takes no --write" */
@@ -225,6 +228,15 @@ static void test_service(void **state)
 	assert_string_equal(o.parameters, "{}");
 	assert_true(o.more);
 	free(copy);
+	o = taken("diff 0:1:5 --settle=250ms 1234567890123 --state=swapped", "diff", &copy);
+	assert_true(o.selector.have_id);
+	assert_int_equal(o.since, 1234567890123);
+	assert_int_equal(o.settle, 250);
+	free(copy);
+	o = taken("diff --name=guest 7", "diff", &copy);
+	assert_false(o.selector.have_id);
+	assert_int_equal(o.since, 7);
+	free(copy);
 	o = taken("status --json=short", "status", &copy);
 	assert_int_equal(o.format, FORMAT_JSON);
 	free(copy);
@@ -278,6 +290,13 @@ static void test_bad_values(void **state)
 	static const struct {
 		const char *line, *error;
 	} cases[] = {
+		{"dump 0:1:5 --settle=0", "--settle=0: expected a time from 1ms to 60s\n"},
+		{"dump 0:1:5 --settle=61s", "--settle=61s: expected"},
+		{"dump 0:1:5 --settle=1m", "--settle=1m: expected"},
+		{"diff 0:1:5 --settle=-1s 7", "--settle=-1s: expected"},
+		{"diff 0:1:5 0", "\"0\" is no generation; expected its number"},
+		{"diff 0:1:5 9223372036854775808", "\"9223372036854775808\" is no generation"},
+		{"diff 0:1:5 -7", "unknown option -7"},
 		{"list --pid=0", "--pid=0: expected the number of a process\n"},
 		{"list --pid=-1", "--pid=-1: expected"},
 		{"list --pid=self", "--pid=self: expected"},
@@ -338,6 +357,11 @@ static void test_bad_combinations(void **state)
 		{"dump",
 		 "dump needs an object: an id as list prints it, or --pid, --path or --name\n"},
 		{"show", "show needs an object: an id"},
+		{"diff", "diff needs a generation, as dump, show and diff tell it\n"},
+		{"diff 7", "diff needs an object: an id"},
+		{"diff 0:1:5", "\"0:1:5\" is no generation"},
+		{"diff 0:1:5 6 7", "diff takes one object, got \"6\" too\n"},
+		{"diff 0:1:5 7 --direct", "diff takes no --direct\n"},
 		{"pagemap", "pagemap needs --pid\n"},
 		{"pagemap 0:1:5", "pagemap needs --pid\n"},
 		{"pagemap --name=x", "pagemap needs --pid\n"},
