@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +16,9 @@ enum {
 	LOCATE = 1 << 5,
 	STATUS = 1 << 6,
 	CALL = 1 << 7,
+	PAGEOUT = 1 << 8,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE,
+	SELECTING = PROBING | LOCATE | PAGEOUT,
 	EITHER = SELECTING | CAPABILITIES, /* the service, or directly */
 	ANY = EITHER | STATUS | CALL,
 };
@@ -32,6 +34,8 @@ static const struct verb verbs[] = {
 	 SHOW},
 	{"pagemap", "[OBJECT]", "Show the states by virtual address, as a process maps them",
 	 verb_pagemap, PAGEMAP},
+	{"pageout", "OBJECT", "Page an object out, and say which of its pages left", verb_pageout,
+	 PAGEOUT},
 	{"capabilities", "", "Show what this kernel and this privilege allow", verb_capabilities,
 	 CAPABILITIES},
 	{"status", "", "Show what the service is, what it has done and what it allows", verb_status,
@@ -56,6 +60,10 @@ enum option_id {
 	OPT_DIRECT,
 	OPT_SOCKET,
 	OPT_MORE,
+	OPT_RANGES,
+	OPT_RATE,
+	OPT_MAX,
+	OPT_DRY_RUN,
 	OPT_NO_LEGEND,
 	OPT_NO_PAGER,
 	OPT_VERSION,
@@ -79,16 +87,21 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP | LOCATE, "Sizes in bytes"},
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | LOCATE | PAGEOUT, "Sizes in bytes"},
 	{OPT_STATE, "state", "STATE,...", DUMP | PAGEMAP,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP | LOCATE,
+	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP | LOCATE | PAGEOUT,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
+	{OPT_RANGES, "ranges", "FILE", PAGEOUT,
+	 "Ranges of pages as candidates and dump print them (JSON or CSV); -: standard input"},
+	{OPT_RATE, "rate", "BYTES", PAGEOUT, "At most so many a second; K, M, G, T"},
+	{OPT_MAX, "max", "BYTES", PAGEOUT, "Stop when so many have left; K, M, G, T"},
+	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
 	{OPT_PROBE, "probe", "PROBE", PROBING,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP | LOCATE,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP | LOCATE | PAGEOUT,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
@@ -236,6 +249,19 @@ static int parse_selector_option(int id, const char *arg, struct selector *s)
 	return 0;
 }
 
+/* At least a page: less would be none. */
+static int parse_amount(const char *option, const char *arg, uint64_t min, uint64_t *ret)
+{
+	uint64_t bytes;
+
+	if (parse_bytes(arg, &bytes) < 0 || bytes < min)
+		return usage_error("--%s=%s: expected a number of bytes, or with K, M, G or T "
+				   "behind it, of at least %" PRIu64,
+				   option, arg, min);
+	*ret = bytes;
+	return 0;
+}
+
 static int parse_option(int id, const char *arg, unsigned verb, struct options *o)
 {
 	switch (id) {
@@ -255,6 +281,16 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 		return parse_format(arg, verb, o);
 	case OPT_JSON:
 		return parse_json(arg, o);
+	case OPT_RATE:
+		return parse_amount("rate", arg, 1, &o->rate);
+	case OPT_MAX:
+		return parse_amount("max", arg, (uint64_t)sysconf(_SC_PAGESIZE), &o->max_bytes);
+	case OPT_RANGES:
+		o->ranges_file = arg;
+		break;
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		break;
 	case OPT_SORT:
 		o->sort = arg;
 		break;
@@ -320,7 +356,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | SHOW | LOCATE)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | SHOW | LOCATE | PAGEOUT)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
@@ -342,6 +378,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 	o->slots = verb->bit == LOCATE || o->format == FORMAT_RAW;
 	if (o->write_file && o->format != FORMAT_RAW)
 		return usage_error("--write needs --format=raw");
+	if (o->range && o->ranges_file)
+		return usage_error("--range and --ranges exclude each other");
 	if (o->direct && o->socket)
 		return usage_error("--direct and --socket exclude each other");
 	return 0;
