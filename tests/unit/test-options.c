@@ -78,38 +78,42 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C. */
+/* Which option goes with which verb. A verb's letter: l d s p c, pageout o, status S, call C. */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldsp"},
-	{"--fd", "=0", " --pid=1", "ldsp"},
-	{"--address", "=7f0000001000", " --pid=1", "ldsp"},
-	{"--path", "=/dev/shm/x", "", "ldsp"},
-	{"--name", "=guest", "", "ldsp"},
+	{"--pid", "=1", "", "ldspo"},
+	{"--fd", "=0", " --pid=1", "ldspo"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspo"},
+	{"--path", "=/dev/shm/x", "", "ldspo"},
+	{"--name", "=guest", "", "ldspo"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
 	{"-r", "", "", "l"},
-	{"--bytes", "", "", "lsd"},
-	{"-b", "", "", "lsd"},
+	{"--bytes", "", "", "lsdo"},
+	{"-b", "", "", "lsdo"},
 	{"--state", "=swapped", "", "dp"},
-	{"--range", "=0+1", "", "dp"},
+	{"--range", "=0+1", "", "dpo"},
 	{"--probe", "=portable", "", "ldsp"},
-	{"--format", "=csv", "", "dp"},
+	{"--format", "=csv", "", "dpo"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
 	{"--write", "=/tmp/x", " --format=raw", "p"},
 	{"--output", "=id", "", "ldpc"},
 	{"-o", " id", "", "ldpc"},
-	{"--direct", "", "", "ldspc"},
-	{"--socket", "=/x", "", "ldspcSC"},
+	{"--direct", "", "", "ldspoc"},
+	{"--socket", "=/x", "", "ldspocSC"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSC"},
-	{"--no-legend", "", "", "ldspcSC"},
-	{"--no-pager", "", "", "ldspcSC"},
+	{"--ranges", "=-", "", "o"},
+	{"--rate", "=100M", "", "o"},
+	{"--max", "=512M", "", "o"},
+	{"--dry-run", "", "", "o"},
+	{"--json", "=short", "", "ldspocSC"},
+	{"--no-legend", "", "", "ldspocSC"},
+	{"--no-pager", "", "", "ldspocSC"},
 };
 
 static const struct {
@@ -117,7 +121,7 @@ static const struct {
 	char letter;
 } verbs[] = {
 	{"list", 'l'},         {"dump", 'd'},   {"show", 's'}, {"pagemap", 'p'},
-	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'},
+	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'}, {"pageout", 'o'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -130,7 +134,9 @@ static const char *needs(const char *verb, const char *option)
 		return " --pid=1";
 	if (strcmp(verb, "call") == 0)
 		return " GetStatus";
-	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
+	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0 ||
+	     strcmp(verb, "pageout") == 0) &&
+	    !selects)
 		return " 00:01:5";
 	return "";
 }
@@ -149,7 +155,7 @@ static void test_every_option_on_every_verb(void **state)
 				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dp", verbs[v].letter)) {
+				   !strchr("dpo", verbs[v].letter)) {
 				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
 					 matrix[i].option, matrix[i].argument);
 				refused(line, verbs[v].name); /* "list takes no --write" */
@@ -203,6 +209,28 @@ static void test_values(void **state)
 	o = taken("pagemap --pid=1 --format=raw --write=/tmp/x", "pagemap", &copy);
 	assert_int_equal(o.format, FORMAT_RAW);
 	assert_string_equal(o.write_file, "/tmp/x");
+	free(copy);
+}
+
+static void test_pageout(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("pageout 0:1:5", "pageout", &copy);
+	assert_false(o.dry_run || o.ranges_file || o.rate || o.max_bytes);
+	free(copy);
+	o = taken("pageout 0:1:5 --rate=1 --max=4096 --ranges=- --dry-run", "pageout", &copy);
+	assert_true(o.dry_run);
+	assert_int_equal(o.rate, 1);
+	assert_int_equal(o.max_bytes, 4096);
+	assert_string_equal(o.ranges_file, "-");
+	free(copy);
+	o = taken("pageout --name=x --rate=100M --max=2G --json=short", "pageout", &copy);
+	assert_int_equal(o.rate, 100 << 20);
+	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
+	assert_int_equal(o.format, FORMAT_JSON);
 	free(copy);
 }
 
@@ -314,6 +342,14 @@ static void test_bad_values(void **state)
 		{"dump 0:1:5 0:1:6", "dump takes one object, got \"0:1:6\" too\n"},
 		{"capabilities 0:1:5", "capabilities takes no object, got \"0:1:5\"\n"},
 		{"status 0:1:5", "status takes no object, got \"0:1:5\"\n"},
+		{"pageout 0:1:5 --rate=0", "--rate=0: expected a number of bytes, or with K, M, G "
+					   "or T behind it, of at least 1\n"},
+		{"pageout 0:1:5 --rate=fast", "--rate=fast: expected a number of bytes"},
+		{"pageout 0:1:5 --rate=-1", "--rate=-1: expected"},
+		{"pageout 0:1:5 --max=100", "--max=100: expected a number of bytes"},
+		{"pageout 0:1:5 --max=16777216T", "--max=16777216T: expected"},
+		{"pageout 0:1:5 --format=bitmap",
+		 "--format=bitmap: expected one of table, json, csv\n"},
 		{"call", "call needs a method, Summarize for one\n"},
 		{"call a {} {}", "call takes a method and its parameters, got \"{}\" too\n"},
 	};
@@ -338,6 +374,10 @@ static void test_bad_combinations(void **state)
 		{"dump",
 		 "dump needs an object: an id as list prints it, or --pid, --path or --name\n"},
 		{"show", "show needs an object: an id"},
+		{"pageout", "pageout needs an object: an id"},
+		{"pageout --dry-run --max=1M", "pageout needs an object: an id"},
+		{"pageout 0:1:5 --range=0+1 --ranges=-",
+		 "--range and --ranges exclude each other\n"},
 		{"pagemap", "pagemap needs --pid\n"},
 		{"pagemap 0:1:5", "pagemap needs --pid\n"},
 		{"pagemap --name=x", "pagemap needs --pid\n"},
@@ -456,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_option_on_every_verb),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_pageout),
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_order),
