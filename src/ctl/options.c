@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl/options.h"
+#include "ctl/options-values.h"
 
 enum {
 	LIST = 1 << 0,
@@ -141,54 +142,6 @@ static void print_help(void)
 	       "See shmstatectl(1).\n");
 }
 
-static int parse_kinds(const char *arg, uint32_t *ret)
-{
-	_cleanup_free_ char *copy = strdup(arg);
-	char *rest = copy, *name;
-
-	while (rest && (name = strsep(&rest, ","))) {
-		int kind = object_kind_from_string(name);
-
-		if (kind < 0)
-			return usage_error(
-				"--kind=%s: \"%s\" is no kind; expected memfd, tmpfs, sysv, "
-				"anon, shmem, hugetlb, secretmem or guest_memfd",
-				arg, name);
-		*ret |= UINT32_C(1) << kind;
-	}
-	return 0;
-}
-
-static int parse_states(const char *arg, struct options *o)
-{
-	page_state_mask states;
-	const char *bad;
-
-	if (page_state_mask_parse(arg, &states, &bad) < 0)
-		return usage_error(
-			"--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
-			"swap_cache, swapped, poisoned, in_core or unknown",
-			arg, (int)strcspn(bad, ","), bad);
-	o->states = o->have_states ? o->states | states : states;
-	o->have_states = true;
-	return 0;
-}
-
-static int parse_word(const char *option, const char *arg, const char *const words[], size_t n)
-{
-	char all[128] = "";
-
-	for (size_t i = 0; i < n; i++) {
-		if (words[i] && strcmp(words[i], arg) == 0)
-			return (int)i;
-		if (words[i])
-			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
-				 all[0] ? ", " : "", words[i]);
-	}
-	usage_error("--%s=%s: expected one of %s", option, arg, all);
-	return -EINVAL;
-}
-
 static int parse_format(const char *arg, unsigned verb, struct options *o)
 {
 	const char *const words[] = {"table", "json", "csv", verb == DUMP ? "bitmap" : NULL,
@@ -198,27 +151,6 @@ static int parse_format(const char *arg, unsigned verb, struct options *o)
 	if (r < 0)
 		return EXIT_USAGE;
 	o->format = (enum output_format)r;
-	return 0;
-}
-
-static int parse_probe(const char *arg, struct options *o)
-{
-	int r = probe_choice_from_string(arg);
-
-	if (r < 0)
-		return usage_error("--probe=%s: expected one of auto, walk, portable, verify", arg);
-	o->probe = (enum probe_choice)r;
-	return 0;
-}
-
-static int parse_json(const char *arg, struct options *o)
-{
-	static const char *const words[] = {"off", "short", "pretty"};
-	int r = parse_word("json", arg, words, ARRAY_SIZE(words));
-
-	if (r < 0)
-		return EXIT_USAGE;
-	o->json = (enum json_mode)r;
 	return 0;
 }
 
@@ -249,16 +181,21 @@ static int parse_selector_option(int id, const char *arg, struct selector *s)
 	return 0;
 }
 
-/* At least a page: less would be none. */
-static int parse_amount(const char *option, const char *arg, uint64_t min, uint64_t *ret)
+static int parse_pageout_option(int id, const char *arg, struct options *o)
 {
-	uint64_t bytes;
-
-	if (parse_bytes(arg, &bytes) < 0 || bytes < min)
-		return usage_error("--%s=%s: expected a number of bytes, or with K, M, G or T "
-				   "behind it, of at least %" PRIu64,
-				   option, arg, min);
-	*ret = bytes;
+	switch (id) {
+	case OPT_RANGES:
+		o->ranges_file = arg;
+		break;
+	case OPT_RATE:
+		return parse_amount("rate", arg, 1, &o->rate);
+	case OPT_MAX:
+		/* Less than a page would be none. */
+		return parse_amount("max", arg, (uint64_t)sysconf(_SC_PAGESIZE), &o->max_bytes);
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		break;
+	}
 	return 0;
 }
 
@@ -281,16 +218,11 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 		return parse_format(arg, verb, o);
 	case OPT_JSON:
 		return parse_json(arg, o);
-	case OPT_RATE:
-		return parse_amount("rate", arg, 1, &o->rate);
-	case OPT_MAX:
-		return parse_amount("max", arg, (uint64_t)sysconf(_SC_PAGESIZE), &o->max_bytes);
 	case OPT_RANGES:
-		o->ranges_file = arg;
-		break;
+	case OPT_RATE:
+	case OPT_MAX:
 	case OPT_DRY_RUN:
-		o->dry_run = true;
-		break;
+		return parse_pageout_option(id, arg, o);
 	case OPT_SORT:
 		o->sort = arg;
 		break;
