@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/options.h"
+#include "ctl/options-values.h"
 
 enum {
 	LIST = 1 << 0,
@@ -16,9 +18,10 @@ enum {
 	STATUS = 1 << 6,
 	CALL = 1 << 7,
 	DIFF = 1 << 8,
+	PAGEOUT = 1 << 9,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE | DIFF,
-	EITHER = PROBING | LOCATE | CAPABILITIES, /* the service, or directly */
+	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT,
+	EITHER = PROBING | LOCATE | PAGEOUT | CAPABILITIES, /* the service, or directly */
 	ANY = EITHER | SELECTING | STATUS | CALL,
 };
 
@@ -35,14 +38,14 @@ static const struct verb verbs[] = {
 	 SHOW},
 	{"pagemap", "[OBJECT]", "Show the states by virtual address, as a process maps them",
 	 verb_pagemap, PAGEMAP},
+	{"pageout", "OBJECT", "Page an object out, and say which of its pages left", verb_pageout,
+	 PAGEOUT},
 	{"capabilities", "", "Show what this kernel and this privilege allow", verb_capabilities,
 	 CAPABILITIES},
 	{"status", "", "Show what the service is, what it has done and what it allows", verb_status,
 	 STATUS},
 	{"call", "METHOD [JSON]", "Call a method of the service, with parameters", verb_call, CALL},
 };
-
-#define SETTLE_MS_MAX 60000 /* as the service allows it */
 
 enum option_id {
 	OPT_PID = 256,
@@ -62,6 +65,10 @@ enum option_id {
 	OPT_DIRECT,
 	OPT_SOCKET,
 	OPT_MORE,
+	OPT_RANGES,
+	OPT_RATE,
+	OPT_MAX,
+	OPT_DRY_RUN,
 	OPT_NO_LEGEND,
 	OPT_NO_PAGER,
 	OPT_VERSION,
@@ -85,18 +92,23 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE, "Sizes in bytes"},
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE | PAGEOUT, "Sizes in bytes"},
 	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE,
+	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
+	{OPT_RANGES, "ranges", "FILE", PAGEOUT,
+	 "Ranges of pages as candidates and dump print them (JSON or CSV); -: standard input"},
+	{OPT_RATE, "rate", "BYTES", PAGEOUT, "At most so many a second; K, M, G, T"},
+	{OPT_MAX, "max", "BYTES", PAGEOUT, "Stop when so many have left; K, M, G, T"},
+	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
 	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
 	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
 	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
@@ -136,54 +148,6 @@ static void print_help(void)
 	       "See shmstatectl(1).\n");
 }
 
-static int parse_kinds(const char *arg, uint32_t *ret)
-{
-	_cleanup_free_ char *copy = strdup(arg);
-	char *rest = copy, *name;
-
-	while (rest && (name = strsep(&rest, ","))) {
-		int kind = object_kind_from_string(name);
-
-		if (kind < 0)
-			return usage_error(
-				"--kind=%s: \"%s\" is no kind; expected memfd, tmpfs, sysv, "
-				"anon, shmem, hugetlb, secretmem or guest_memfd",
-				arg, name);
-		*ret |= UINT32_C(1) << kind;
-	}
-	return 0;
-}
-
-static int parse_states(const char *arg, struct options *o)
-{
-	page_state_mask states;
-	const char *bad;
-
-	if (page_state_mask_parse(arg, &states, &bad) < 0)
-		return usage_error(
-			"--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
-			"swap_cache, swapped, poisoned, in_core or unknown",
-			arg, (int)strcspn(bad, ","), bad);
-	o->states = o->have_states ? o->states | states : states;
-	o->have_states = true;
-	return 0;
-}
-
-static int parse_word(const char *option, const char *arg, const char *const words[], size_t n)
-{
-	char all[128] = "";
-
-	for (size_t i = 0; i < n; i++) {
-		if (words[i] && strcmp(words[i], arg) == 0)
-			return (int)i;
-		if (words[i])
-			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
-				 all[0] ? ", " : "", words[i]);
-	}
-	usage_error("--%s=%s: expected one of %s", option, arg, all);
-	return -EINVAL;
-}
-
 static int parse_format(const char *arg, unsigned verb, struct options *o)
 {
 	const char *const words[] = {"table", "json", "csv", verb == DUMP ? "bitmap" : NULL,
@@ -193,37 +157,6 @@ static int parse_format(const char *arg, unsigned verb, struct options *o)
 	if (r < 0)
 		return EXIT_USAGE;
 	o->format = (enum output_format)r;
-	return 0;
-}
-
-static int parse_probe(const char *arg, struct options *o)
-{
-	int r = probe_choice_from_string(arg);
-
-	if (r < 0)
-		return usage_error("--probe=%s: expected one of auto, walk, portable, verify", arg);
-	o->probe = (enum probe_choice)r;
-	return 0;
-}
-
-static int parse_settle(const char *arg, struct options *o)
-{
-	uint64_t ms;
-
-	if (parse_time(arg, &ms) < 0 || ms == 0 || ms > SETTLE_MS_MAX)
-		return usage_error("--settle=%s: expected a time from 1ms to 60s", arg);
-	o->settle = (unsigned)ms;
-	return 0;
-}
-
-static int parse_json(const char *arg, struct options *o)
-{
-	static const char *const words[] = {"off", "short", "pretty"};
-	int r = parse_word("json", arg, words, ARRAY_SIZE(words));
-
-	if (r < 0)
-		return EXIT_USAGE;
-	o->json = (enum json_mode)r;
 	return 0;
 }
 
@@ -254,6 +187,24 @@ static int parse_selector_option(int id, const char *arg, struct selector *s)
 	return 0;
 }
 
+static int parse_pageout_option(int id, const char *arg, struct options *o)
+{
+	switch (id) {
+	case OPT_RANGES:
+		o->ranges_file = arg;
+		break;
+	case OPT_RATE:
+		return parse_amount("rate", arg, 1, &o->rate);
+	case OPT_MAX:
+		/* Less than a page would be none. */
+		return parse_amount("max", arg, (uint64_t)sysconf(_SC_PAGESIZE), &o->max_bytes);
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		break;
+	}
+	return 0;
+}
+
 static int parse_option(int id, const char *arg, unsigned verb, struct options *o)
 {
 	switch (id) {
@@ -273,6 +224,11 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 		return parse_format(arg, verb, o);
 	case OPT_JSON:
 		return parse_json(arg, o);
+	case OPT_RANGES:
+	case OPT_RATE:
+	case OPT_MAX:
+	case OPT_DRY_RUN:
+		return parse_pageout_option(id, arg, o);
 	case OPT_SORT:
 		o->sort = arg;
 		break;
@@ -340,7 +296,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
@@ -362,6 +318,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 	o->slots = verb->bit == LOCATE || o->format == FORMAT_RAW;
 	if (o->write_file && o->format != FORMAT_RAW)
 		return usage_error("--write needs --format=raw");
+	if (o->range && o->ranges_file)
+		return usage_error("--range and --ranges exclude each other");
 	if (o->direct && o->socket)
 		return usage_error("--direct and --socket exclude each other");
 	return 0;

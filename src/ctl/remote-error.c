@@ -86,6 +86,8 @@ static int say_not_permitted(const struct complaint *c)
 
 static int say_out_of_range(const struct complaint *c)
 {
+	if (!c->options->range)
+		return failed("the object has %" PRIu64 " pages by now", c->number);
 	return failed("--range=%s: the object has %" PRIu64 " pages", c->options->range, c->number);
 }
 

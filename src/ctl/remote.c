@@ -66,7 +66,7 @@ void remote_add_range(struct remote *r, struct json_object *parameters, struct p
 {
 	struct json_object *j;
 
-	if (!r->base.options->range)
+	if (!r->base.options->range && range.count == ALL_PAGES.count)
 		return;
 	j = json_object_new_object();
 	json_object_object_add(j, "first", json_number(range.first));

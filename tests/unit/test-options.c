@@ -78,47 +78,53 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C, diff D. */
+/* Which option goes with which verb. A verb's letter: l d s p c, pageout o, status S, call C, diff
+ * D.
+ */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldspD"},
-	{"--fd", "=0", " --pid=1", "ldspD"},
-	{"--address", "=7f0000001000", " --pid=1", "ldspD"},
-	{"--path", "=/dev/shm/x", "", "ldspD"},
-	{"--name", "=guest", "", "ldspD"},
+	{"--pid", "=1", "", "ldspDo"},
+	{"--fd", "=0", " --pid=1", "ldspDo"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspDo"},
+	{"--path", "=/dev/shm/x", "", "ldspDo"},
+	{"--name", "=guest", "", "ldspDo"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
 	{"-r", "", "", "l"},
-	{"--bytes", "", "", "lsdD"},
-	{"-b", "", "", "lsdD"},
+	{"--bytes", "", "", "lsdDo"},
+	{"-b", "", "", "lsdDo"},
 	{"--state", "=swapped", "", "dpD"},
-	{"--range", "=0+1", "", "dpD"},
+	{"--range", "=0+1", "", "dpDo"},
 	{"--settle", "=2s", "", "dD"},
 	{"--probe", "=portable", "", "ldspD"},
-	{"--format", "=csv", "", "dpD"},
+	{"--format", "=csv", "", "dpDo"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
 	{"--write", "=/tmp/x", " --format=raw", "p"},
 	{"--output", "=id", "", "ldpcD"},
 	{"-o", " id", "", "ldpcD"},
-	{"--direct", "", "", "ldspc"},
-	{"--socket", "=/x", "", "ldspcSCD"},
+	{"--direct", "", "", "ldspco"},
+	{"--socket", "=/x", "", "ldspcSCDo"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSCD"},
-	{"--no-legend", "", "", "ldspcSCD"},
-	{"--no-pager", "", "", "ldspcSCD"},
+	{"--json", "=short", "", "ldspcSCDo"},
+	{"--no-legend", "", "", "ldspcSCDo"},
+	{"--no-pager", "", "", "ldspcSCDo"},
+	{"--ranges", "=-", "", "o"},
+	{"--rate", "=100M", "", "o"},
+	{"--max", "=512M", "", "o"},
+	{"--dry-run", "", "", "o"},
 };
 
 static const struct {
 	const char *name;
 	char letter;
 } verbs[] = {
-	{"list", 'l'},         {"dump", 'd'},   {"show", 's'}, {"pagemap", 'p'},
-	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'}, {"diff", 'D'},
+	{"list", 'l'},   {"dump", 'd'}, {"show", 's'}, {"pagemap", 'p'}, {"capabilities", 'c'},
+	{"status", 'S'}, {"call", 'C'}, {"diff", 'D'}, {"pageout", 'o'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -133,7 +139,9 @@ static const char *needs(const char *verb, const char *option)
 		return " GetStatus";
 	if (strcmp(verb, "diff") == 0)
 		return selects ? " 7" : " 00:01:5 7";
-	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
+	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0 ||
+	     strcmp(verb, "pageout") == 0) &&
+	    !selects)
 		return " 00:01:5";
 	return "";
 }
@@ -152,7 +160,7 @@ static void test_every_option_on_every_verb(void **state)
 				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dpD", verbs[v].letter)) {
+				   !strchr("dpDo", verbs[v].letter)) {
 				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
 					 matrix[i].option, matrix[i].argument);
 				refused(line, verbs[v].name); /* "list takes no --write" */
@@ -206,6 +214,28 @@ static void test_values(void **state)
 	o = taken("pagemap --pid=1 --format=raw --write=/tmp/x", "pagemap", &copy);
 	assert_int_equal(o.format, FORMAT_RAW);
 	assert_string_equal(o.write_file, "/tmp/x");
+	free(copy);
+}
+
+static void test_pageout(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("pageout 0:1:5", "pageout", &copy);
+	assert_false(o.dry_run || o.ranges_file || o.rate || o.max_bytes);
+	free(copy);
+	o = taken("pageout 0:1:5 --rate=1 --max=4096 --ranges=- --dry-run", "pageout", &copy);
+	assert_true(o.dry_run);
+	assert_int_equal(o.rate, 1);
+	assert_int_equal(o.max_bytes, 4096);
+	assert_string_equal(o.ranges_file, "-");
+	free(copy);
+	o = taken("pageout --name=x --rate=100M --max=2G --json=short", "pageout", &copy);
+	assert_int_equal(o.rate, 100 << 20);
+	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
+	assert_int_equal(o.format, FORMAT_JSON);
 	free(copy);
 }
 
@@ -333,6 +363,14 @@ static void test_bad_values(void **state)
 		{"dump 0:1:5 0:1:6", "dump takes one object, got \"0:1:6\" too\n"},
 		{"capabilities 0:1:5", "capabilities takes no object, got \"0:1:5\"\n"},
 		{"status 0:1:5", "status takes no object, got \"0:1:5\"\n"},
+		{"pageout 0:1:5 --rate=0", "--rate=0: expected a number of bytes, or with K, M, G "
+					   "or T behind it, of at least 1\n"},
+		{"pageout 0:1:5 --rate=fast", "--rate=fast: expected a number of bytes"},
+		{"pageout 0:1:5 --rate=-1", "--rate=-1: expected"},
+		{"pageout 0:1:5 --max=100", "--max=100: expected a number of bytes"},
+		{"pageout 0:1:5 --max=16777216T", "--max=16777216T: expected"},
+		{"pageout 0:1:5 --format=bitmap",
+		 "--format=bitmap: expected one of table, json, csv\n"},
 		{"call", "call needs a method, Summarize for one\n"},
 		{"call a {} {}", "call takes a method and its parameters, got \"{}\" too\n"},
 	};
@@ -362,6 +400,10 @@ static void test_bad_combinations(void **state)
 		{"diff 0:1:5", "\"0:1:5\" is no generation"},
 		{"diff 0:1:5 6 7", "diff takes one object, got \"6\" too\n"},
 		{"diff 0:1:5 7 --direct", "diff takes no --direct\n"},
+		{"pageout", "pageout needs an object: an id"},
+		{"pageout --dry-run --max=1M", "pageout needs an object: an id"},
+		{"pageout 0:1:5 --range=0+1 --ranges=-",
+		 "--range and --ranges exclude each other\n"},
 		{"pagemap", "pagemap needs --pid\n"},
 		{"pagemap 0:1:5", "pagemap needs --pid\n"},
 		{"pagemap --name=x", "pagemap needs --pid\n"},
@@ -480,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_option_on_every_verb),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_pageout),
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_order),
