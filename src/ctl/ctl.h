@@ -47,7 +47,13 @@ struct options {
 	enum probe_choice probe;
 	bool slots; /* what is asked for includes where pages are in the swap */
 	enum output_format format;
+	unsigned settle; /* ms; 0: once is enough */
+	uint64_t since;  /* of diff */
 	const char *write_file;
+	const char *ranges_file; /* of pageout; "-" is standard input */
+	uint64_t rate;           /* bytes a second; 0: as fast as it goes */
+	uint64_t max_bytes;      /* 0: no cap */
+	bool dry_run;
 	enum json_mode json;
 	bool no_legend;
 	bool no_pager;
@@ -69,6 +75,7 @@ int options_address_range(const struct options *o, struct page_range *ret);
 int failed(const char *format, ...) _printf_(1, 2);
 int usage_error(const char *format, ...) _printf_(1, 2);
 int incomplete(const char *format, ...) _printf_(1, 2);
+int out_of_memory(void);
 /* A line to stderr that changes no exit code. */
 void note(const char *format, ...) _printf_(1, 2);
 
@@ -78,6 +85,8 @@ int verb_dump(const struct options *options);
 int verb_locate(const struct options *options);
 int verb_show(const struct options *options);
 int verb_pagemap(const struct options *options);
+int verb_pageout(const struct options *options);
 int verb_capabilities(const struct options *options);
 int verb_status(const struct options *options);
 int verb_call(const struct options *options);
+int verb_diff(const struct options *options);

@@ -8,6 +8,15 @@
 #include "ctl/report.h"
 #include "util/text.h"
 
+/* Whoever asks again asks about the objects that were found first. */
+static int open_query(struct direct *d, bool all_processes)
+{
+	int r = d->found ? 0 : query_open(&d->query, d->base.options, all_processes);
+
+	d->found = r == 0;
+	return r;
+}
+
 /*
  * Objects that go away meanwhile are left out; those that cannot be opened stay, without states.
  * The maps are not needed, and would add up.
@@ -86,14 +95,15 @@ static int direct_classify(struct source *s, struct page_range range,
 	struct query *q = &direct_of(s)->query;
 	const struct object *object;
 	char id[OBJECT_ID_MAX];
-	int r = query_open(q, s->options, false);
+	int r = open_query(direct_of(s), false);
 
 	if (r != 0)
 		return r;
 	object = query_one(q, s->options->verb);
 	if (!object)
 		return EXIT_FAILED;
-	r = inspect_object(&q->prober, &q->discovery, object, range, ret);
+	r = inspect_object_settled(&q->prober, &q->discovery, object, range, s->options->settle,
+				   ret);
 	if (r < 0)
 		return failed("%s: %s", object_id_text(object, id), text_error(r));
 	*ret_object = object;
@@ -106,7 +116,7 @@ static int direct_show(struct source *s, const struct object **ret_object, struc
 	struct query *q = &direct_of(s)->query;
 	const struct object *object;
 	char id[OBJECT_ID_MAX];
-	int r = query_open(q, s->options, true);
+	int r = open_query(direct_of(s), true);
 
 	if (r != 0)
 		return r;

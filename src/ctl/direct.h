@@ -16,6 +16,7 @@ struct direct {
 	struct source base;
 	struct query query;
 	bool listed;              /* objects, of which the selected process knows all */
+	bool found;               /* query is open: good for all that is asked of it */
 	struct process_view view; /* pagemap_fd -1: none */
 };
 

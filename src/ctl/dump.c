@@ -75,6 +75,7 @@ static void print_json(const struct options *o, const struct table *t, const str
 	struct extent e;
 
 	json_add_snapshot(j, s, o->states);
+	json_add_settled(j, s, o);
 	json_stream_open(&stream, o->json, j, "extents");
 	while (next_asked(&cursor, o, &e))
 		json_stream_item(&stream, table_json_row(t, o, &e));
@@ -122,5 +123,5 @@ int verb_dump(const struct options *o)
 		r = source_classify(s, range, &object, &snapshot);
 	if (r == 0)
 		r = print(o, &t, object, &snapshot);
-	return r != 0 ? r : report_snapshot(&snapshot, o->states);
+	return r != 0 ? r : report_answer(&snapshot, o);
 }

@@ -43,6 +43,12 @@ void json_stream_close(struct json_stream *s)
 	fputs(s->flags & JSON_C_TO_STRING_PRETTY ? "\n  ]\n}\n" : "]}\n", stdout);
 }
 
+void json_add_settled(struct json_object *to, const struct snapshot *s, const struct options *o)
+{
+	if (o->settle > 0)
+		json_object_object_add(to, "settled", json_object_new_boolean(s->settled));
+}
+
 void json_print(enum json_mode mode, struct json_object *object)
 {
 	puts(json_object_to_json_string_ext(object, flags_of(mode)));

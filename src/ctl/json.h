@@ -24,4 +24,7 @@ void json_stream_open(struct json_stream *s, enum json_mode mode, struct json_ob
 void json_stream_item(struct json_stream *s, struct json_object *item);
 void json_stream_close(struct json_stream *s);
 
+/* Whether it settled, if that was asked for. */
+void json_add_settled(struct json_object *to, const struct snapshot *s, const struct options *o);
+
 void json_print(enum json_mode mode, struct json_object *object);

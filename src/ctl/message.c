@@ -37,6 +37,11 @@ DEFINE_COMPLAINT(failed, EXIT_FAILED)
 DEFINE_COMPLAINT(usage_error, EXIT_USAGE)
 DEFINE_COMPLAINT(incomplete, EXIT_INCOMPLETE)
 
+int out_of_memory(void)
+{
+	return failed("out of memory");
+}
+
 void note(const char *format, ...)
 {
 	va_list ap;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl/options.h"
+#include "ctl/options-values.h"
 
 enum {
 	LIST = 1 << 0,
@@ -15,10 +17,12 @@ enum {
 	LOCATE = 1 << 5,
 	STATUS = 1 << 6,
 	CALL = 1 << 7,
+	DIFF = 1 << 8,
+	PAGEOUT = 1 << 9,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE,
-	EITHER = SELECTING | CAPABILITIES, /* the service, or directly */
-	ANY = EITHER | STATUS | CALL,
+	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT,
+	EITHER = PROBING | LOCATE | PAGEOUT | CAPABILITIES, /* the service, or directly */
+	ANY = EITHER | SELECTING | STATUS | CALL,
 };
 
 static const struct verb verbs[] = {
@@ -26,12 +30,16 @@ static const struct verb verbs[] = {
 	 LIST},
 	{"dump", "OBJECT", "Show the state of every page of an object, in extents", verb_dump,
 	 DUMP},
+	{"diff", "OBJECT GENERATION", "Show what has changed since dump, show or diff told so",
+	 verb_diff, DIFF},
 	{"locate", "OBJECT", "Show where in the swap an object's pages are, in extents",
 	 verb_locate, LOCATE},
 	{"show", "OBJECT", "Show an object's counts, who holds it and who maps it", verb_show,
 	 SHOW},
 	{"pagemap", "[OBJECT]", "Show the states by virtual address, as a process maps them",
 	 verb_pagemap, PAGEMAP},
+	{"pageout", "OBJECT", "Page an object out, and say which of its pages left", verb_pageout,
+	 PAGEOUT},
 	{"capabilities", "", "Show what this kernel and this privilege allow", verb_capabilities,
 	 CAPABILITIES},
 	{"status", "", "Show what the service is, what it has done and what it allows", verb_status,
@@ -48,6 +56,7 @@ enum option_id {
 	OPT_KIND,
 	OPT_STATE,
 	OPT_RANGE,
+	OPT_SETTLE,
 	OPT_PROBE,
 	OPT_FORMAT,
 	OPT_WRITE,
@@ -56,6 +65,10 @@ enum option_id {
 	OPT_DIRECT,
 	OPT_SOCKET,
 	OPT_MORE,
+	OPT_RANGES,
+	OPT_RATE,
+	OPT_MAX,
+	OPT_DRY_RUN,
 	OPT_NO_LEGEND,
 	OPT_NO_PAGER,
 	OPT_VERSION,
@@ -79,20 +92,27 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP | LOCATE, "Sizes in bytes"},
-	{OPT_STATE, "state", "STATE,...", DUMP | PAGEMAP,
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE | PAGEOUT, "Sizes in bytes"},
+	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | PAGEMAP | LOCATE,
+	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
-	{OPT_PROBE, "probe", "PROBE", PROBING,
+	{OPT_RANGES, "ranges", "FILE", PAGEOUT,
+	 "Ranges of pages as candidates and dump print them (JSON or CSV); -: standard input"},
+	{OPT_RATE, "rate", "BYTES", PAGEOUT, "At most so many a second; K, M, G, T"},
+	{OPT_MAX, "max", "BYTES", PAGEOUT, "Stop when so many have left; K, M, G, T"},
+	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
+	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
+	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
+	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | PAGEMAP | LOCATE,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
-	{'o', "output", "COLUMN,...", LIST | DUMP | PAGEMAP | LOCATE | CAPABILITIES,
+	{'o', "output", "COLUMN,...", LIST | DUMP | DIFF | PAGEMAP | LOCATE | CAPABILITIES,
 	 "Choose columns"},
 	{OPT_DIRECT, "direct", NULL, EITHER, "Ask the kernel, though the service be there"},
 	{OPT_SOCKET, "socket", "PATH", ANY, "Ask the service that listens at PATH"},
@@ -110,7 +130,7 @@ static void print_help(void)
 	       "Tell page by page whether shared memory is present, in the swap cache, swapped\n"
 	       "out or a hole, without disturbing a page.\n\nVerbs:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-12s %-13s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+		printf("  %-12s %-17s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
 	printf("\nOBJECT is an id as list prints it; or use the options that select:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
 		const struct option_spec *s = &specs[i];
@@ -128,54 +148,6 @@ static void print_help(void)
 	       "See shmstatectl(1).\n");
 }
 
-static int parse_kinds(const char *arg, uint32_t *ret)
-{
-	_cleanup_free_ char *copy = strdup(arg);
-	char *rest = copy, *name;
-
-	while (rest && (name = strsep(&rest, ","))) {
-		int kind = object_kind_from_string(name);
-
-		if (kind < 0)
-			return usage_error(
-				"--kind=%s: \"%s\" is no kind; expected memfd, tmpfs, sysv, "
-				"anon, shmem, hugetlb, secretmem or guest_memfd",
-				arg, name);
-		*ret |= UINT32_C(1) << kind;
-	}
-	return 0;
-}
-
-static int parse_states(const char *arg, struct options *o)
-{
-	page_state_mask states;
-	const char *bad;
-
-	if (page_state_mask_parse(arg, &states, &bad) < 0)
-		return usage_error(
-			"--state=%s: \"%.*s\" is no state; expected hole, allocated, present, "
-			"swap_cache, swapped, poisoned, in_core or unknown",
-			arg, (int)strcspn(bad, ","), bad);
-	o->states = o->have_states ? o->states | states : states;
-	o->have_states = true;
-	return 0;
-}
-
-static int parse_word(const char *option, const char *arg, const char *const words[], size_t n)
-{
-	char all[128] = "";
-
-	for (size_t i = 0; i < n; i++) {
-		if (words[i] && strcmp(words[i], arg) == 0)
-			return (int)i;
-		if (words[i])
-			snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
-				 all[0] ? ", " : "", words[i]);
-	}
-	usage_error("--%s=%s: expected one of %s", option, arg, all);
-	return -EINVAL;
-}
-
 static int parse_format(const char *arg, unsigned verb, struct options *o)
 {
 	const char *const words[] = {"table", "json", "csv", verb == DUMP ? "bitmap" : NULL,
@@ -185,27 +157,6 @@ static int parse_format(const char *arg, unsigned verb, struct options *o)
 	if (r < 0)
 		return EXIT_USAGE;
 	o->format = (enum output_format)r;
-	return 0;
-}
-
-static int parse_probe(const char *arg, struct options *o)
-{
-	int r = probe_choice_from_string(arg);
-
-	if (r < 0)
-		return usage_error("--probe=%s: expected one of auto, walk, portable, verify", arg);
-	o->probe = (enum probe_choice)r;
-	return 0;
-}
-
-static int parse_json(const char *arg, struct options *o)
-{
-	static const char *const words[] = {"off", "short", "pretty"};
-	int r = parse_word("json", arg, words, ARRAY_SIZE(words));
-
-	if (r < 0)
-		return EXIT_USAGE;
-	o->json = (enum json_mode)r;
 	return 0;
 }
 
@@ -236,6 +187,24 @@ static int parse_selector_option(int id, const char *arg, struct selector *s)
 	return 0;
 }
 
+static int parse_pageout_option(int id, const char *arg, struct options *o)
+{
+	switch (id) {
+	case OPT_RANGES:
+		o->ranges_file = arg;
+		break;
+	case OPT_RATE:
+		return parse_amount("rate", arg, 1, &o->rate);
+	case OPT_MAX:
+		/* Less than a page would be none. */
+		return parse_amount("max", arg, (uint64_t)sysconf(_SC_PAGESIZE), &o->max_bytes);
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		break;
+	}
+	return 0;
+}
+
 static int parse_option(int id, const char *arg, unsigned verb, struct options *o)
 {
 	switch (id) {
@@ -255,12 +224,19 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 		return parse_format(arg, verb, o);
 	case OPT_JSON:
 		return parse_json(arg, o);
+	case OPT_RANGES:
+	case OPT_RATE:
+	case OPT_MAX:
+	case OPT_DRY_RUN:
+		return parse_pageout_option(id, arg, o);
 	case OPT_SORT:
 		o->sort = arg;
 		break;
 	case OPT_RANGE:
 		o->range = arg;
 		break;
+	case OPT_SETTLE:
+		return parse_settle(arg, o);
 	case OPT_WRITE:
 		o->write_file = arg;
 		break;
@@ -320,7 +296,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | SHOW | LOCATE)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
@@ -342,6 +318,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 	o->slots = verb->bit == LOCATE || o->format == FORMAT_RAW;
 	if (o->write_file && o->format != FORMAT_RAW)
 		return usage_error("--write needs --format=raw");
+	if (o->range && o->ranges_file)
+		return usage_error("--range and --ranges exclude each other");
 	if (o->direct && o->socket)
 		return usage_error("--direct and --socket exclude each other");
 	return 0;
@@ -357,6 +335,22 @@ static int apply_call(int n_words, char *words[], struct options *o)
 				   words[3]);
 	o->method = words[1];
 	o->parameters = n_words > 2 ? words[2] : NULL;
+	return 0;
+}
+
+/* The last word of all. */
+static int take_generation(int *n_words, char *words[], struct options *o)
+{
+	const char *word;
+
+	if (*n_words < 2)
+		return usage_error("diff needs a generation, as dump, show and diff tell it");
+	word = words[--*n_words];
+	if (parse_u64(word, 10, &o->since) < 0 || o->since == 0 || o->since > INT64_MAX)
+		return usage_error(
+			"\"%s\" is no generation; expected its number, as dump, show and diff "
+			"tell it",
+			word);
 	return 0;
 }
 
@@ -376,6 +370,8 @@ static int apply(const struct verb *verb, const struct given *given, int n, int 
 	o->verb = verb->name;
 	if (verb->bit == CALL)
 		return apply_call(n_words, words, o);
+	if (verb->bit == DIFF && take_generation(&n_words, words, o) != 0)
+		return EXIT_USAGE;
 	if (n_words > 1 && (verb->bit & (CAPABILITIES | STATUS)))
 		return usage_error("%s takes no object, got \"%s\"", verb->name, words[1]);
 	if (n_words > 2)

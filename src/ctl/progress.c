@@ -51,12 +51,12 @@ static void *run(void *unused)
 	return NULL;
 }
 
-void progress_start(const char *what)
+bool progress_start(const char *what)
 {
 	sigset_t all, old;
 
 	if (line.running || !isatty(STDERR_FILENO))
-		return;
+		return false;
 	line.what = what;
 	line.stop = false;
 	line.done = line.total = 0;
@@ -65,6 +65,7 @@ void progress_start(const char *what)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	line.running = pthread_create(&line.thread, NULL, run, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return line.running;
 }
 
 void progress_tell(uint64_t done, uint64_t total)

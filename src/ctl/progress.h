@@ -6,10 +6,12 @@
  * only when it takes longer than a second. It is gone before anything else is printed.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* what: "looking at pages"; static. */
-void progress_start(const char *what);
+/* what: "looking at pages"; static. Returns false if there is none, or one that says something else
+ * already, which stays. */
+bool progress_start(const char *what);
 /* How many of how many are done; 0 of 0: not known. */
 void progress_tell(uint64_t done, uint64_t total);
 /* Takes the line away. No harm if there is none. */

@@ -86,7 +86,17 @@ static int say_not_permitted(const struct complaint *c)
 
 static int say_out_of_range(const struct complaint *c)
 {
+	if (!c->options->range)
+		return failed("the object has %" PRIu64 " pages by now", c->number);
 	return failed("--range=%s: the object has %" PRIu64 " pages", c->options->range, c->number);
+}
+
+static int say_generation_gone(const struct complaint *c)
+{
+	return failed("generation %" PRIu64
+		      " is not kept (any more), or is of other pages or another object: "
+		      "shmstatectl dump shows all pages, and the generation to go on from",
+		      c->number);
 }
 
 static int say_too_large(const struct complaint *c)
@@ -172,6 +182,7 @@ static const struct {
 	{"SeveralObjects", NULL, NULL, say_several},
 	{"NotPermitted", "rule", NULL, say_not_permitted},
 	{"OutOfRange", NULL, "pages", say_out_of_range},
+	{"GenerationGone", NULL, "generation", say_generation_gone},
 	{"TooLarge", NULL, "limit", say_too_large},
 	{"ObjectBusy", "reason", NULL, say_busy},
 	{"NotSwappable", NULL, NULL, say_not_swappable},

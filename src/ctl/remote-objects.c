@@ -5,6 +5,7 @@
 #include "ctl/progress.h"
 #include "ctl/remote.h"
 #include "json/decode.h"
+#include "json/encode.h"
 #include "json/get.h"
 
 /* An object of an answer, kept. */
@@ -281,8 +282,23 @@ static int take_states(struct remote *r, struct json_object *reply, struct snaps
 	return error < 0 ? error : take_map(r, reply, ret);
 }
 
-/* Replies about pages do not say what kind of object they are about; nor is that always wanted. */
-static int find_named(struct remote *r, const struct object **ret)
+/* Nothing is asked of no page. */
+int remote_check_object(struct remote *r)
+{
+	struct json_object *reply, *j = json_object_new_object(), *none = json_object_new_object();
+	int error;
+
+	json_object_object_add(none, "first", json_number(0));
+	json_object_object_add(none, "count", json_number(0));
+	json_object_object_add(j, "range", none);
+	error = remote_ask(r, "Summarize", j, true, &reply);
+	if (error < 0)
+		return remote_failed(r, error);
+	json_object_put(reply);
+	return 0;
+}
+
+int remote_find_named(struct remote *r, const struct object **ret)
 {
 	enum output_format format = r->base.options->format;
 	size_t first;
@@ -309,12 +325,13 @@ int remote_classify(struct source *s, struct page_range range, const struct obje
 	json_object_object_add(parameters, "encoding", json_object_new_string("file_descriptor"));
 	remote_add_probe(r, parameters);
 	remote_add_range(r, parameters, range);
+	remote_add_settle(r, parameters);
 	error = remote_ask(r, "Classify", parameters, true, &reply);
 	if (error < 0)
 		return remote_failed(r, error);
 	error = take_states(r, reply, ret);
 	json_object_put(reply);
-	return error < 0 ? remote_failed(r, error) : find_named(r, ret_object);
+	return error < 0 ? remote_failed(r, error) : remote_find_named(r, ret_object);
 }
 
 static int handle_slots(void *context, struct json_object *reply)
@@ -331,5 +348,5 @@ int remote_locate(struct source *s, struct page_range range, const struct object
 
 	remote_add_range(r, parameters, range);
 	error = remote_ask_more(r, "Locate", parameters, true, handle_slots, ret);
-	return error < 0 ? remote_failed(r, error) : find_named(r, ret_object);
+	return error < 0 ? remote_failed(r, error) : remote_find_named(r, ret_object);
 }

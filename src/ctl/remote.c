@@ -66,12 +66,29 @@ void remote_add_range(struct remote *r, struct json_object *parameters, struct p
 {
 	struct json_object *j;
 
-	if (!r->base.options->range)
+	if (!r->base.options->range && range.count == ALL_PAGES.count)
 		return;
 	j = json_object_new_object();
 	json_object_object_add(j, "first", json_number(range.first));
 	json_object_object_add(j, "count", json_number(range.count));
 	json_object_object_add(parameters, "range", j);
+}
+
+void remote_add_settle(struct remote *r, struct json_object *parameters)
+{
+	unsigned settle = r->base.options->settle;
+
+	if (settle > 0)
+		json_object_object_add(parameters, "settleMilliseconds", json_number(settle));
+}
+
+void remote_add_since(struct remote *r, struct json_object *parameters)
+{
+	const struct options *o = r->base.options;
+
+	json_object_object_add(parameters, "since", json_number(o->since));
+	if (o->have_states)
+		json_object_object_add(parameters, "states", json_of_states(o->states));
 }
 
 static void add_text(struct json_object *to, const char *key, const char *text)
@@ -283,17 +300,11 @@ int remote_open_service(const struct options *o, struct shmstate **ret)
 	return failed("the service cannot be reached: %s", connect_error(r));
 }
 
-int remote_open(const struct options *o, struct source **ret)
+/* Takes the connection over. */
+static int remote_new(const struct options *o, struct shmstate *service, struct source **ret)
 {
-	struct shmstate *service;
-	struct remote *r;
+	struct remote *r = calloc(1, sizeof(*r));
 
-	/* Without --socket it need not be there. */
-	if (!o->socket && shmstate_open(NULL, &service) < 0)
-		return 0;
-	if (o->socket && remote_open_service(o, &service) != 0)
-		return EXIT_FAILED;
-	r = calloc(1, sizeof(*r));
 	if (!r) {
 		shmstate_close(service);
 		return out_of_memory();
@@ -302,4 +313,24 @@ int remote_open(const struct options *o, struct source **ret)
 		.base = {.ops = &remote_ops, .options = o}, .service = service, .path_fd = -1};
 	*ret = &r->base;
 	return 0;
+}
+
+int remote_open(const struct options *o, struct source **ret)
+{
+	struct shmstate *service;
+
+	/* Without --socket it need not be there. */
+	if (!o->socket && shmstate_open(NULL, &service) < 0)
+		return 0;
+	if (o->socket && remote_open_service(o, &service) != 0)
+		return EXIT_FAILED;
+	return remote_new(o, service, ret);
+}
+
+int remote_open_needed(const struct options *o, struct source **ret)
+{
+	struct shmstate *service;
+	int r = remote_open_service(o, &service);
+
+	return r != 0 ? r : remote_new(o, service, ret);
 }

@@ -46,6 +46,7 @@ static inline struct remote *remote_of(struct source *s)
 int remote_open(const struct options *o, struct source **ret);
 /* The same, where nobody else can answer. */
 int remote_open_service(const struct options *o, struct shmstate **ret);
+int remote_open_needed(const struct options *o, struct source **ret);
 
 /*
  * Calls a method of io.shmstate; parameters are dropped, NULL for none. about: add the selector to
@@ -70,6 +71,10 @@ bool remote_pass_path(struct remote *r);
 /* Adds --probe if it was given, and the range if that was. */
 void remote_add_probe(struct remote *r, struct json_object *parameters);
 void remote_add_range(struct remote *r, struct json_object *parameters, struct page_range range);
+/* The same of --settle. */
+void remote_add_settle(struct remote *r, struct json_object *parameters);
+/* What changes are asked for: since when, and of which states. */
+void remote_add_since(struct remote *r, struct json_object *parameters);
 
 /* Keeps an object. It is the source's, whatever comes of it. Returns 0 or a negative errno. */
 int remote_keep(struct remote *r, struct object *object);
@@ -82,6 +87,15 @@ int texts_add(struct texts *t, struct json_object *array);
  * are, up to its end. Returns 0 or a negative errno.
  */
 int remote_find(struct remote *r, size_t *ret_first);
+
+/* Whether there is such an object, and only one. Returns 0 or an exit code. */
+int remote_check_object(struct remote *r);
+
+/*
+ * The object that the options select, if the output names it: replies about pages do not say what
+ * kind of object they are about. Returns 0 or an exit code.
+ */
+int remote_find_named(struct remote *r, const struct object **ret);
 
 /* Says on one line what went wrong (with SeveralObjects: on more). Returns an exit code. */
 int remote_failed(struct remote *r, int error);

@@ -58,3 +58,13 @@ int report_snapshot(const struct snapshot *s, page_state_mask asked)
 				   snapshot_reason_to_string((enum snapshot_reason)bit));
 	return EXIT_INCOMPLETE;
 }
+
+int report_answer(const struct snapshot *s, const struct options *o)
+{
+	int r = report_snapshot(s, o->states);
+
+	if (o->settle == 0 || s->settled)
+		return r;
+	incomplete("not settled: no two looks in a row agreed within %u ms", o->settle);
+	return r != 0 ? r : EXIT_INCOMPLETE;
+}

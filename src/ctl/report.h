@@ -15,3 +15,5 @@ void report_candidates(const char *verb, struct object *const *objects, size_t n
 
 /* Says on stderr why the pages asked for are not all known, and that some moved. Exit code. */
 int report_snapshot(const struct snapshot *s, page_state_mask asked);
+/* The same, and whether it settled if that was asked for. */
+int report_answer(const struct snapshot *s, const struct options *o);

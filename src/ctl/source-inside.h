@@ -39,5 +39,3 @@ struct listed *listing_add(struct listing *l, const struct object *object);
 /* Texts are copied; NULL is fine for the reason. Returns 0 or -ENOMEM. */
 int capabilities_add(struct capabilities *c, const char *name, bool works, const char *tells,
 		     const char *reason);
-
-int out_of_memory(void); /* says so; an exit code */

@@ -7,11 +7,6 @@
 #include "ctl/source-inside.h"
 #include "util/array.h"
 
-int out_of_memory(void)
-{
-	return failed("out of memory");
-}
-
 int source_open(const struct options *o, struct source **ret)
 {
 	struct source *s = NULL;
@@ -43,11 +38,12 @@ struct source *source_close(struct source *s)
 /* Runs one of the calls, and shows meanwhile that it does. */
 #define ASK(what, s, op, ...)                             \
 	({                                                \
+		bool ours_ = progress_start(what);        \
 		int code_;                                \
                                                           \
-		progress_start(what);                     \
 		code_ = (s)->ops->op((s), ##__VA_ARGS__); \
-		progress_stop();                          \
+		if (ours_)                                \
+			progress_stop();                  \
 		code_;                                    \
 	})
 

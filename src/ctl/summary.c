@@ -53,4 +53,8 @@ void summary_print(const struct object *o, const struct snapshot *s, bool bytes)
 		printf("   Stable: yes\n");
 	else
 		printf("   Stable: no (%" PRIu64 " pages moved between two looks)\n", s->moved);
+	if (s->settled)
+		printf("  Settled: yes\n");
+	if (s->generation != 0)
+		printf("      Now: %" PRIu64 "\n", s->generation);
 }

@@ -97,3 +97,9 @@ int discover_recalled(const struct kcaps *caps, struct object *o, struct discove
 /* The parts; each notes what it sees. Return 0 or a negative errno. */
 int discover_process(struct discovery *d, pid_t pid);
 int discover_sysv(struct discovery *d);
+
+/*
+ * Is the segment locked into RAM by SHM_LOCK? dir_fd: /proc/PID of a process that maps it. Returns
+ * 1, 0 or a negative errno: it cannot be told.
+ */
+int sysv_is_locked(int dir_fd, ino_t shmid);

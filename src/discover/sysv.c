@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +30,9 @@ static int sysv_line_parse(const char *line, struct sysv_line *ret)
 	*ret = s;
 	return 0;
 }
+
+/* In perms, beside the nine bits of the mode: the kernel's linux/shm.h. */
+#define SHM_LOCKED 02000
 
 /*
  * Segments that nobody has attached: the others show in maps. A shmid is reused across namespaces,
@@ -61,4 +66,34 @@ int discover_sysv(struct discovery *d)
 			return r;
 	}
 	return 0;
+}
+
+/* A shmid is one of an IPC namespace, and what is listed is ours. */
+static bool is_our_namespace(int dir_fd)
+{
+	_cleanup_free_ char *ours = NULL, *theirs = NULL;
+
+	return link_read_at(AT_FDCWD, "/proc/self/ns/ipc", &ours) >= 0 &&
+	       link_read_at(dir_fd, "ns/ipc", &theirs) >= 0 && strcmp(ours, theirs) == 0;
+}
+
+int sysv_is_locked(int dir_fd, ino_t shmid)
+{
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+	ssize_t n;
+
+	if (!is_our_namespace(dir_fd))
+		return -ENODATA;
+	n = file_read_at(AT_FDCWD, "/proc/sysvipc/shm", &text);
+	if (n < 0)
+		return (int)n;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		struct sysv_line segment;
+
+		if (sysv_line_parse(line, &segment) >= 0 && (ino_t)segment.shmid == shmid)
+			return segment.perms & SHM_LOCKED ? 1 : 0;
+	}
+	return -ENODATA;
 }

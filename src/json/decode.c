@@ -207,6 +207,9 @@ static int fill_snapshot(struct snapshot *s, struct json_object *j)
 	if (s->first > UINT64_MAX / 2 || s->count > UINT64_MAX / 2)
 		return -EBADMSG;
 	s->probe = strcmp(probe, "walk") == 0 ? "walk" : "portable";
+	/* Null: not kept, not asked for. */
+	json_get_number(j, "generation", &s->generation);
+	json_get_bool(j, "settled", &s->settled);
 	if (json_get(j, "interfaces", json_type_array, &array))
 		s->sources = bits_of_words(array, source_word);
 	if (json_get(j, "reasons", json_type_array, &array))
@@ -229,6 +232,35 @@ int snapshot_from_json(struct json_object *j, uint64_t page_size, struct snapsho
 	}
 	s.map.first = s.first;
 	*ret = s;
+	return 0;
+}
+
+/* Null is what lies behind the end; a field must be there. */
+static bool get_state_or_beyond(struct json_object *j, const char *key, int *ret)
+{
+	struct json_object *field;
+	enum page_state state;
+
+	if (!json_object_is_type(j, json_type_object) || !json_object_object_get_ex(j, key, &field))
+		return false;
+	if (!field) {
+		*ret = CHANGE_BEYOND;
+		return true;
+	}
+	if (!get_state(j, key, &state))
+		return false;
+	*ret = (int)state;
+	return true;
+}
+
+int change_from_json(struct json_object *j, struct change *ret)
+{
+	struct change c;
+
+	if (!get_range(j, &c.first, &c.count) || !get_state_or_beyond(j, "from", &c.from) ||
+	    !get_state_or_beyond(j, "to", &c.to))
+		return -EBADMSG;
+	*ret = c;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include <json-c/json.h>
 
+#include "model/delta.h"
 #include "model/object.h"
 #include "model/slot_map.h"
 #include "model/snapshot.h"
@@ -20,6 +21,9 @@ int object_from_json(struct json_object *j, struct object **ret);
  * reasons are known by their words, and left out if they are not of this version.
  */
 int snapshot_from_json(struct json_object *j, uint64_t page_size, struct snapshot *ret);
+
+/* A state that is null: CHANGE_BEYOND. */
+int change_from_json(struct json_object *j, struct change *ret);
 
 /*
  * Fills in what a reply of Locate tells of the whole, and adds its extents: one reply after the

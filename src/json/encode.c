@@ -8,6 +8,17 @@ struct json_object *json_number(uint64_t n)
 	return json_object_new_int64((int64_t)n);
 }
 
+struct json_object *json_of_states(page_state_mask states)
+{
+	struct json_object *j = json_object_new_array();
+
+	for (int i = 0; i < PAGE_STATE_MAX; i++)
+		if (states & PAGE_STATE_BIT(i))
+			json_object_array_add(j, json_object_new_string(
+							 page_state_to_string((enum page_state)i)));
+	return j;
+}
+
 struct json_object *json_of_object(const struct object *o)
 {
 	struct json_object *j = json_object_new_object();

@@ -14,6 +14,9 @@
 /* int64, as JSON has no larger numbers here. */
 struct json_object *json_number(uint64_t n);
 
+/* An array of the names of states. */
+struct json_object *json_of_states(page_state_mask states);
+
 /* object (the id), kind, name, deleted, size, pageSize, swappable. */
 struct json_object *json_of_object(const struct object *o);
 

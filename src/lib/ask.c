@@ -88,21 +88,32 @@ static const char *probe_name(enum shmstate_probe probe)
 	return NULL;
 }
 
-/* Asks about an object. *ret: the reply's parameters, to be put. */
-static int ask(struct shmstate *s, const char *method, const struct shmstate_selector *selector,
-	       const struct shmstate_range *range, enum shmstate_probe probe, const char *encoding,
+/* What is asked about an object. */
+struct inquiry {
+	const struct shmstate_selector *selector;
+	const struct shmstate_range *range;
+	enum shmstate_probe probe;
+	const char *encoding; /* NULL: none */
+	uint64_t since;       /* 0: all of it */
+};
+
+/* *ret: the reply's parameters, to be put. */
+static int ask(struct shmstate *s, const char *method, const struct inquiry *q,
 	       struct json_object **ret)
 {
+	const struct shmstate_selector *selector = q->selector;
 	struct json_object *j, *reply = NULL;
 	int r = -EINVAL;
 
-	if (!s || !selector || !selector_is_valid(selector) || !probe_name(probe))
+	if (!s || !selector || !selector_is_valid(selector) || !probe_name(q->probe))
 		return -EINVAL;
 	j = json_object_new_object();
 	json_object_object_add(j, "selector", json_of_selector(selector));
-	add_string(j, "probe", probe_name(probe));
-	add_string(j, "encoding", encoding);
-	if (add_range(j, range))
+	add_string(j, "probe", probe_name(q->probe));
+	add_string(j, "encoding", q->encoding);
+	if (s->settle > 0)
+		add_number(j, "settleMilliseconds", s->settle);
+	if (add_range(j, q->range) && (q->since == 0 || add_number(j, "since", q->since)))
 		r = shmstate_call_json(s, method, j, &selector->fd, selector->fd >= 0, &reply);
 	json_object_put(j);
 	if (r >= 0)
@@ -132,7 +143,7 @@ static bool get_counts(struct json_object *j, uint64_t counts[SHMSTATE_STATES])
 static bool parse_summary(struct json_object *j, struct shmstate_summary *s)
 {
 	struct json_object *range = NULL;
-	bool stable, incomplete;
+	bool stable, incomplete, settled = false;
 
 	if (!get_string(j, "object", s->object, sizeof(s->object)) ||
 	    !get_string(j, "probe", s->probe, sizeof(s->probe)) ||
@@ -146,6 +157,10 @@ static bool parse_summary(struct json_object *j, struct shmstate_summary *s)
 		return false;
 	s->stable = stable;
 	s->incomplete = incomplete;
+	/* Null if not asked for, and not kept. */
+	json_get_bool(j, "settled", &settled);
+	s->settled = settled;
+	json_get_number(j, "generation", &s->generation);
 	return true;
 }
 
@@ -160,7 +175,8 @@ int shmstate_summarize(struct shmstate *s, const struct shmstate_selector *selec
 
 	if (!ret)
 		return -EINVAL;
-	r = ask(s, "io.shmstate.Summarize", selector, range, probe, NULL, &j);
+	r = ask(s, "io.shmstate.Summarize",
+		&(struct inquiry){.selector = selector, .range = range, .probe = probe}, &j);
 	if (r < 0)
 		return r;
 	good = parse_summary(j, &summary);
@@ -171,19 +187,15 @@ int shmstate_summarize(struct shmstate *s, const struct shmstate_selector *selec
 	return 0;
 }
 
-int shmstate_classify(struct shmstate *s, const struct shmstate_selector *selector,
-		      const struct shmstate_range *range, enum shmstate_probe probe,
-		      struct shmstate_map **ret)
+/* The descriptor that Classify answers with, for the caller to close, or a negative errno. */
+static int classify(struct shmstate *s, const struct inquiry *q)
 {
-	_cleanup_close_ int fd = -1;
 	struct json_object *j;
 	uint64_t index;
 	bool good;
-	int r;
+	int fd, r;
 
-	if (!ret)
-		return -EINVAL;
-	r = ask(s, "io.shmstate.Classify", selector, range, probe, "file_descriptor", &j);
+	r = ask(s, "io.shmstate.Classify", q, &j);
 	if (r < 0)
 		return r;
 	good = json_get_number(j, "fileDescriptor", &index) && index < WIRE_FDS;
@@ -191,7 +203,36 @@ int shmstate_classify(struct shmstate *s, const struct shmstate_selector *select
 	if (!good)
 		return -EBADMSG;
 	fd = shmstate_take_fd(s, (unsigned)index);
-	if (fd < 0)
-		return -EBADMSG;
-	return shmstate_map_open(fd, ret);
+	return fd < 0 ? -EBADMSG : fd;
+}
+
+int shmstate_classify(struct shmstate *s, const struct shmstate_selector *selector,
+		      const struct shmstate_range *range, enum shmstate_probe probe,
+		      struct shmstate_map **ret)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!ret)
+		return -EINVAL;
+	fd = classify(s, &(struct inquiry){.selector = selector,
+					   .range = range,
+					   .probe = probe,
+					   .encoding = "file_descriptor"});
+	return fd < 0 ? fd : shmstate_map_open(fd, ret);
+}
+
+int shmstate_classify_since(struct shmstate *s, const struct shmstate_selector *selector,
+			    const struct shmstate_range *range, enum shmstate_probe probe,
+			    uint64_t since, struct shmstate_delta **ret)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!ret || since == 0)
+		return -EINVAL;
+	fd = classify(s, &(struct inquiry){.selector = selector,
+					   .range = range,
+					   .probe = probe,
+					   .encoding = "file_descriptor",
+					   .since = since});
+	return fd < 0 ? fd : shmstate_delta_open(fd, ret);
 }

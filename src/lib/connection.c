@@ -100,6 +100,11 @@ void shmstate_set_timeout(struct shmstate *s, unsigned milliseconds)
 	s->wire.timeout = milliseconds;
 }
 
+void shmstate_set_settle(struct shmstate *s, unsigned milliseconds)
+{
+	s->settle = milliseconds;
+}
+
 struct json_object *json_object_from_text(const char *text, size_t length)
 {
 	struct json_tokener *t = json_tokener_new();

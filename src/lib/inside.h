@@ -10,6 +10,7 @@
 
 struct shmstate {
 	struct wire wire;
+	unsigned settle;   /* ms; 0: not */
 	bool asked;        /* at least once */
 	bool broken;       /* by what went wrong before */
 	char *reply;       /* parameters of the last one */

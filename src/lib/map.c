@@ -174,6 +174,16 @@ int shmstate_map_is_incomplete(const struct shmstate_map *map)
 	return (map->header.flags & SHMSTATE_MAP_INCOMPLETE) != 0;
 }
 
+int shmstate_map_is_settled(const struct shmstate_map *map)
+{
+	return (map->header.flags & SHMSTATE_MAP_SETTLED) != 0;
+}
+
+uint64_t shmstate_map_generation(const struct shmstate_map *map)
+{
+	return map->header.generation;
+}
+
 uint64_t shmstate_map_pages(const struct shmstate_map *map, int state)
 {
 	return state >= 0 && state < SHMSTATE_STATES ? map->header.counts[state] : 0;

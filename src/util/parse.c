@@ -79,6 +79,30 @@ int parse_bytes(const char *s, uint64_t *ret)
 	return parse_amount(s, ret, &bytes);
 }
 
+int parse_time(const char *s, uint64_t *ret_ms)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {
+		{"ms", 1}, {"s", 1000}, {"", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000},
+	};
+	size_t n = strspn(s, "0123456789");
+	_cleanup_free_ char *digits = strndup(s, n);
+	uint64_t v;
+
+	if (!digits || parse_u64(digits, 10, &v) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (strcmp(s + n, units[i].name) == 0) {
+			if (__builtin_mul_overflow(v, units[i].ms, &v))
+				return -EINVAL;
+			*ret_ms = v;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int parse_length(const char *s, uint64_t page_size, uint64_t *ret_pages)
 {
 	uint64_t v;

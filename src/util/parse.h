@@ -31,6 +31,12 @@ int parse_bytes(const char *s, uint64_t *ret);
 int parse_page_range(const char *s, uint64_t page_size, struct page_range *ret);
 
 /*
+ * A length of time: a number, of seconds unless ms, s, min, h or d follows. Returns 0, or -EINVAL
+ * (or it is too long for ret, which is in milliseconds).
+ */
+int parse_time(const char *s, uint64_t *ret_ms);
+
+/*
  * START-END as in /proc/PID/maps (hexadecimal, 0x optional, END not included), or START+LENGTH with
  * LENGTH in pages (decimal) or in bytes with K, M, G, T. Both ends must lie on a page boundary.
  * Result in pages of the address space.

@@ -19,6 +19,30 @@ int inspect_object(struct prober *p, const struct discovery *d, const struct obj
  */
 int inspect_descriptor(struct prober *p, const struct discovery *d, const struct object *o, int fd,
 		       struct page_range range, bool one_look, struct snapshot *ret);
+
+/* A look at an object that is open. */
+struct inspection {
+	struct prober *prober;
+	const struct discovery *discovery;
+	const struct object *object;
+	int fd;
+	struct page_range range;
+	unsigned settle; /* ms: how long to look again for, until two looks agree; 0: once is enough
+			  */
+	uint64_t began;  /* out: CLOCK_MONOTONIC, ns, of the look that counts */
+	uint64_t ended;
+};
+
+/*
+ * The same. If it is to settle, *ret is the last look, and says whether it did: whether that one
+ * and the one before showed the same of every page.
+ */
+int inspect_pages(struct inspection *i, struct snapshot *ret);
+
+/* Opens, and looks as inspect_pages() does, for so many ms. */
+int inspect_object_settled(struct prober *p, const struct discovery *d, const struct object *o,
+			   struct page_range range, unsigned settle, struct snapshot *ret);
+
 /* The same of the whole object, where it does not matter whether the answer is stable. */
 int inspect_object_once(struct prober *p, const struct discovery *d, const struct object *o,
 			struct snapshot *ret);

@@ -78,46 +78,53 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c, status S, call C. */
+/* Which option goes with which verb. A verb's letter: l d s p c, pageout o, status S, call C, diff
+ * D.
+ */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldsp"},
-	{"--fd", "=0", " --pid=1", "ldsp"},
-	{"--address", "=7f0000001000", " --pid=1", "ldsp"},
-	{"--path", "=/dev/shm/x", "", "ldsp"},
-	{"--name", "=guest", "", "ldsp"},
+	{"--pid", "=1", "", "ldspDo"},
+	{"--fd", "=0", " --pid=1", "ldspDo"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspDo"},
+	{"--path", "=/dev/shm/x", "", "ldspDo"},
+	{"--name", "=guest", "", "ldspDo"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
 	{"-r", "", "", "l"},
-	{"--bytes", "", "", "lsd"},
-	{"-b", "", "", "lsd"},
-	{"--state", "=swapped", "", "dp"},
-	{"--range", "=0+1", "", "dp"},
-	{"--probe", "=portable", "", "ldsp"},
-	{"--format", "=csv", "", "dp"},
+	{"--bytes", "", "", "lsdDo"},
+	{"-b", "", "", "lsdDo"},
+	{"--state", "=swapped", "", "dpD"},
+	{"--range", "=0+1", "", "dpDo"},
+	{"--settle", "=2s", "", "dD"},
+	{"--probe", "=portable", "", "ldspD"},
+	{"--format", "=csv", "", "dpDo"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
 	{"--write", "=/tmp/x", " --format=raw", "p"},
-	{"--output", "=id", "", "ldpc"},
-	{"-o", " id", "", "ldpc"},
-	{"--direct", "", "", "ldspc"},
-	{"--socket", "=/x", "", "ldspcSC"},
+	{"--output", "=id", "", "ldpcD"},
+	{"-o", " id", "", "ldpcD"},
+	{"--direct", "", "", "ldspco"},
+	{"--socket", "=/x", "", "ldspcSCDo"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSC"},
-	{"--no-legend", "", "", "ldspcSC"},
-	{"--no-pager", "", "", "ldspcSC"},
+	{"--json", "=short", "", "ldspcSCDo"},
+	{"--no-legend", "", "", "ldspcSCDo"},
+	{"--no-pager", "", "", "ldspcSCDo"},
+	{"--ranges", "=-", "", "o"},
+	{"--rate", "=100M", "", "o"},
+	{"--max", "=512M", "", "o"},
+	{"--dry-run", "", "", "o"},
 };
 
 static const struct {
 	const char *name;
 	char letter;
 } verbs[] = {
-	{"list", 'l'},         {"dump", 'd'},   {"show", 's'}, {"pagemap", 'p'},
-	{"capabilities", 'c'}, {"status", 'S'}, {"call", 'C'},
+	{"list", 'l'},   {"dump", 'd'}, {"show", 's'}, {"pagemap", 'p'}, {"capabilities", 'c'},
+	{"status", 'S'}, {"call", 'C'}, {"diff", 'D'}, {"pageout", 'o'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -130,7 +137,11 @@ static const char *needs(const char *verb, const char *option)
 		return " --pid=1";
 	if (strcmp(verb, "call") == 0)
 		return " GetStatus";
-	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0) && !selects)
+	if (strcmp(verb, "diff") == 0)
+		return selects ? " 7" : " 00:01:5 7";
+	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0 ||
+	     strcmp(verb, "pageout") == 0) &&
+	    !selects)
 		return " 00:01:5";
 	return "";
 }
@@ -149,7 +160,7 @@ static void test_every_option_on_every_verb(void **state)
 				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dp", verbs[v].letter)) {
+				   !strchr("dpDo", verbs[v].letter)) {
 				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
 					 matrix[i].option, matrix[i].argument);
 				refused(line, verbs[v].name); /* "list takes no --write" */
@@ -206,6 +217,28 @@ static void test_values(void **state)
 	free(copy);
 }
 
+static void test_pageout(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("pageout 0:1:5", "pageout", &copy);
+	assert_false(o.dry_run || o.ranges_file || o.rate || o.max_bytes);
+	free(copy);
+	o = taken("pageout 0:1:5 --rate=1 --max=4096 --ranges=- --dry-run", "pageout", &copy);
+	assert_true(o.dry_run);
+	assert_int_equal(o.rate, 1);
+	assert_int_equal(o.max_bytes, 4096);
+	assert_string_equal(o.ranges_file, "-");
+	free(copy);
+	o = taken("pageout --name=x --rate=100M --max=2G --json=short", "pageout", &copy);
+	assert_int_equal(o.rate, 100 << 20);
+	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
+	assert_int_equal(o.format, FORMAT_JSON);
+	free(copy);
+}
+
 static void test_service(void **state)
 {
 	struct options o;
@@ -224,6 +257,15 @@ static void test_service(void **state)
 	assert_string_equal(o.method, "Summarize");
 	assert_string_equal(o.parameters, "{}");
 	assert_true(o.more);
+	free(copy);
+	o = taken("diff 0:1:5 --settle=250ms 1234567890123 --state=swapped", "diff", &copy);
+	assert_true(o.selector.have_id);
+	assert_int_equal(o.since, 1234567890123);
+	assert_int_equal(o.settle, 250);
+	free(copy);
+	o = taken("diff --name=guest 7", "diff", &copy);
+	assert_false(o.selector.have_id);
+	assert_int_equal(o.since, 7);
 	free(copy);
 	o = taken("status --json=short", "status", &copy);
 	assert_int_equal(o.format, FORMAT_JSON);
@@ -278,6 +320,13 @@ static void test_bad_values(void **state)
 	static const struct {
 		const char *line, *error;
 	} cases[] = {
+		{"dump 0:1:5 --settle=0", "--settle=0: expected a time from 1ms to 60s\n"},
+		{"dump 0:1:5 --settle=61s", "--settle=61s: expected"},
+		{"dump 0:1:5 --settle=1m", "--settle=1m: expected"},
+		{"diff 0:1:5 --settle=-1s 7", "--settle=-1s: expected"},
+		{"diff 0:1:5 0", "\"0\" is no generation; expected its number"},
+		{"diff 0:1:5 9223372036854775808", "\"9223372036854775808\" is no generation"},
+		{"diff 0:1:5 -7", "unknown option -7"},
 		{"list --pid=0", "--pid=0: expected the number of a process\n"},
 		{"list --pid=-1", "--pid=-1: expected"},
 		{"list --pid=self", "--pid=self: expected"},
@@ -314,6 +363,14 @@ static void test_bad_values(void **state)
 		{"dump 0:1:5 0:1:6", "dump takes one object, got \"0:1:6\" too\n"},
 		{"capabilities 0:1:5", "capabilities takes no object, got \"0:1:5\"\n"},
 		{"status 0:1:5", "status takes no object, got \"0:1:5\"\n"},
+		{"pageout 0:1:5 --rate=0", "--rate=0: expected a number of bytes, or with K, M, G "
+					   "or T behind it, of at least 1\n"},
+		{"pageout 0:1:5 --rate=fast", "--rate=fast: expected a number of bytes"},
+		{"pageout 0:1:5 --rate=-1", "--rate=-1: expected"},
+		{"pageout 0:1:5 --max=100", "--max=100: expected a number of bytes"},
+		{"pageout 0:1:5 --max=16777216T", "--max=16777216T: expected"},
+		{"pageout 0:1:5 --format=bitmap",
+		 "--format=bitmap: expected one of table, json, csv\n"},
 		{"call", "call needs a method, Summarize for one\n"},
 		{"call a {} {}", "call takes a method and its parameters, got \"{}\" too\n"},
 	};
@@ -338,6 +395,15 @@ static void test_bad_combinations(void **state)
 		{"dump",
 		 "dump needs an object: an id as list prints it, or --pid, --path or --name\n"},
 		{"show", "show needs an object: an id"},
+		{"diff", "diff needs a generation, as dump, show and diff tell it\n"},
+		{"diff 7", "diff needs an object: an id"},
+		{"diff 0:1:5", "\"0:1:5\" is no generation"},
+		{"diff 0:1:5 6 7", "diff takes one object, got \"6\" too\n"},
+		{"diff 0:1:5 7 --direct", "diff takes no --direct\n"},
+		{"pageout", "pageout needs an object: an id"},
+		{"pageout --dry-run --max=1M", "pageout needs an object: an id"},
+		{"pageout 0:1:5 --range=0+1 --ranges=-",
+		 "--range and --ranges exclude each other\n"},
 		{"pagemap", "pagemap needs --pid\n"},
 		{"pagemap 0:1:5", "pagemap needs --pid\n"},
 		{"pagemap --name=x", "pagemap needs --pid\n"},
@@ -456,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_option_on_every_verb),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_pageout),
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_order),

@@ -293,9 +293,40 @@ static void test_random_input(void **state)
 	}
 }
 
+static void test_time(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = {{"0", 0},         {"7", 7000},     {"250ms", 250},  {"60s", 60000},
+		    {"3min", 180000}, {"2h", 7200000}, {"1d", 86400000}};
+	static const char *const bad[] = {"",
+					  "s",
+					  "-1s",
+					  "+1",
+					  " 1",
+					  "1 s",
+					  "1.5s",
+					  "1m",
+					  "1sec",
+					  "99999999999999999999",
+					  "18446744073709551615d"};
+	uint64_t ms = 5;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_time(bad[i], &ms), -EINVAL);
+	assert_int_equal(ms, 5);
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(parse_time(good[i].text, &ms), 0);
+		assert_int_equal(ms, good[i].ms);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_int),
 		cmocka_unit_test(test_bytes),

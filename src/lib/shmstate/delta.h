@@ -29,8 +29,9 @@
 extern "C" {
 #endif
 
-#define SHMSTATE_DELTA_MAGIC UINT64_C(0x746c6465746d6873) /* "shmtedlt" on little-endian machines \
-							   */
+#define SHMSTATE_DELTA_MAGIC                                                 \
+	UINT64_C(0x746c6465746d6873) /* "shmtedlt" on little-endian machines \
+				      */
 #define SHMSTATE_DELTA_VERSION 1
 
 struct shmstate_delta_header {

@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <shmstate/delta.h>
 #include <shmstate/map.h>
 
 #ifdef __cplusplus
@@ -57,6 +58,13 @@ struct shmstate *shmstate_close(struct shmstate *s);
  * has a limit of its own for how long a look may take (GetStatus tells it).
  */
 void shmstate_set_timeout(struct shmstate *s, unsigned milliseconds);
+
+/*
+ * How long the service may look again until two looks, one after the other, agree, in milliseconds;
+ * 0: one answer is enough, as it is at first. It holds for shmstate_summarize(),
+ * shmstate_classify() and shmstate_classify_since(); what they give says whether it settled.
+ */
+void shmstate_set_settle(struct shmstate *s, unsigned milliseconds);
 
 /*
  * Calls a method, io.shmstate.Summarize for one, with the text of a JSON object as parameters
@@ -152,7 +160,10 @@ struct shmstate_summary {
 	uint64_t moved;                   /* pages that changed between two looks */
 	int stable;                       /* a second look at what could have changed agreed */
 	int incomplete;                   /* some page could not be determined */
-	uint64_t reserved[8];
+	int settled;                      /* two looks in a row agreed, if that was asked for */
+	int reserved0;
+	uint64_t generation; /* number of this answer; 0: the service does not keep it */
+	uint64_t reserved[6];
 };
 
 /*
@@ -174,6 +185,19 @@ int shmstate_classify(struct shmstate *s, const struct shmstate_selector *select
 		      const struct shmstate_range *range, enum shmstate_probe probe,
 		      struct shmstate_map **ret);
 
+/* What has changed, in memory that is shared with the service and does not change. */
+struct shmstate_delta;
+
+/*
+ * Asks what has changed since the answer with that number, shmstate_map_generation() for one. The
+ * delta does not need the connection, which may be closed first. Returns 0 (the caller frees *ret),
+ * -EREMOTEIO with the error io.shmstate.GenerationGone (ask for all of it, by shmstate_classify()),
+ * or another negative errno as above.
+ */
+int shmstate_classify_since(struct shmstate *s, const struct shmstate_selector *selector,
+			    const struct shmstate_range *range, enum shmstate_probe probe,
+			    uint64_t since, struct shmstate_delta **ret);
+
 /*
  * Maps a descriptor that Classify answered with, for those who call it themselves; the descriptor
  * stays the caller's, and may be closed. All offsets and sizes in it are checked before they are
@@ -191,6 +215,10 @@ uint64_t shmstate_map_count(const struct shmstate_map *map);
 uint64_t shmstate_map_moved(const struct shmstate_map *map); /* pages that changed meanwhile */
 int shmstate_map_is_stable(const struct shmstate_map *map);
 int shmstate_map_is_incomplete(const struct shmstate_map *map);
+/* Two looks in a row agreed, as was asked for. */
+int shmstate_map_is_settled(const struct shmstate_map *map);
+/* The number of this answer; 0: the service does not keep it. */
+uint64_t shmstate_map_generation(const struct shmstate_map *map);
 /* Pages in a state; 0 for what is no state. */
 uint64_t shmstate_map_pages(const struct shmstate_map *map, int state);
 
@@ -210,6 +238,37 @@ struct shmstate_extent {
  * Two that follow each other differ in state. Returns 1, or 0 at the end.
  */
 int shmstate_map_next(const struct shmstate_map *map, uint64_t *page, struct shmstate_extent *ret);
+
+/* The same as shmstate_map_open(), for a descriptor that holds what has changed. */
+int shmstate_delta_open(int fd, struct shmstate_delta **ret);
+/* NULL is fine. Returns NULL. */
+struct shmstate_delta *shmstate_delta_free(struct shmstate_delta *delta);
+
+/* What is known about it as a whole: borrowed, and checked. */
+const struct shmstate_delta_header *shmstate_delta_header(const struct shmstate_delta *delta);
+
+#define SHMSTATE_BEYOND \
+	(-1) /* no state: behind the end of the object, which has another size now */
+
+/* Pages that follow each other, and went from one state to another. */
+struct shmstate_change {
+	uint64_t first;
+	uint64_t count;
+	int from; /* enum shmstate_state, or SHMSTATE_BEYOND */
+	int to;
+};
+
+/* How far one has read. All zero: nothing yet. */
+struct shmstate_place {
+	uint64_t offset;
+	uint64_t page;
+};
+
+/*
+ * Goes over the changes, in the order of pages; *place is moved on. Returns 1, or 0 at the end.
+ */
+int shmstate_delta_next(const struct shmstate_delta *delta, struct shmstate_place *place,
+			struct shmstate_change *ret);
 
 #ifdef __cplusplus
 }
