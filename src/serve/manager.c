@@ -17,6 +17,7 @@
 #include "serve/manager.h"
 #include "serve/privileges.h"
 #include "serve/server.h"
+#include "track/events.h"
 #include "util/text.h"
 
 /* How long what is under way may take when the service is being stopped, and telling so then. */
@@ -41,6 +42,7 @@ struct manager {
 	sd_event_source *idle_timer;
 	sd_event_source *trim_timer;
 	struct pool *pool;
+	struct events *events;
 	struct server *server;
 	bool activated;   /* the socket stays when we go */
 	char *own_socket; /* else this one is ours to remove */
@@ -326,6 +328,8 @@ static int start_server(struct manager *m)
 	if (r >= 0)
 		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
 	if (r >= 0)
+		r = events_new(EVENTS_ALL, &m->events);
+	if (r >= 0)
 		r = privileges_drop_loading();
 	if (r >= 0)
 		r = discard_start();
@@ -336,6 +340,7 @@ static int start_server(struct manager *m)
 		return r;
 	}
 	prober_tell(pool_prober(m->pool), &m->caps);
+	events_tell(m->events, &m->caps);
 	if (!kcaps_has(&m->caps, KCAP_WALK) && m->config.probe != PROBE_PORTABLE)
 		log_message(LOG_NOTICE, "no walk of the page cache, the portable probe answers: %s",
 			    text_walker_error(m->caps.error[KCAP_WALK]));
@@ -387,6 +392,7 @@ struct manager *manager_free(struct manager *m)
 	/* Workers first: what they have under way belongs to clients. */
 	m->pool = pool_free(m->pool);
 	m->server = server_free(m->server);
+	m->events = events_free(m->events);
 	if (m->own_socket)
 		unlink(m->own_socket);
 	free(m->own_socket);
