@@ -76,6 +76,10 @@ void remote_add_settle(struct remote *r, struct json_object *parameters);
 /* What changes are asked for: since when, and of which states. */
 void remote_add_since(struct remote *r, struct json_object *parameters);
 
+/* Likewise --state and --interval. */
+void remote_add_states(struct remote *r, struct json_object *parameters);
+void remote_add_interval(struct remote *r, struct json_object *parameters);
+
 /* Keeps an object. It is the source's, whatever comes of it. Returns 0 or a negative errno. */
 int remote_keep(struct remote *r, struct object *object);
 
