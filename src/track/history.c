@@ -13,6 +13,9 @@
 /* JSON's readers take numbers for doubles: what is told must be exact in one. */
 #define NUMBER_BITS 52
 
+/* Generations of an object among which one about the same pages is looked for. */
+#define NEWEST_SEEN 64
+
 struct past;
 
 TAILQ_HEAD(kept_list, kept);
@@ -293,11 +296,30 @@ static int keep_it(struct history *h, struct past *past, enum history_keep keep,
 	return 0;
 }
 
+static bool are_about_the_same(const struct snapshot *a, const struct snapshot *b)
+{
+	return (is_whole(a) && is_whole(b)) || (a->first == b->first && a->count == b->count);
+}
+
+/*
+ * The newest one about these pages. Between two looks at all of the object others may look at
+ * parts, which must not make something new of what has not changed.
+ */
+static struct kept *find_newest(struct past *past, const struct snapshot *s)
+{
+	struct kept *k = TAILQ_LAST(&past->kept, kept_list);
+
+	for (int i = 0; i < NEWEST_SEEN && k; i++, k = TAILQ_PREV(k, kept_list, of_past))
+		if (are_about_the_same(&k->generation->snapshot, s))
+			return k;
+	return NULL;
+}
+
 static int add(struct history *h, const struct identity *id, enum history_keep keep,
 	       struct generation *g)
 {
 	struct past *past = find_past(h, id);
-	struct kept *newest = past ? TAILQ_LAST(&past->kept, kept_list) : NULL;
+	struct kept *newest = past ? find_newest(past, &g->snapshot) : NULL;
 
 	if (newest && delta_is_empty(&newest->generation->snapshot, &g->snapshot)) {
 		g->number = newest->generation->number;
