@@ -49,7 +49,7 @@ struct history {
 struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended)
 {
 	struct generation *g = calloc(1, sizeof(*g));
-	const struct state_map *map = &s->map;
+	const struct state_map *map;
 
 	if (!g)
 		return NULL;
@@ -60,6 +60,7 @@ struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t e
 	g->snapshot = *s;
 	g->snapshot.verification = (struct verification){0};
 	s->map = (struct state_map){0};
+	map = &g->snapshot.map;
 	g->bytes = sizeof(*g) + sizeof(struct kept) +
 		   map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense);

@@ -313,7 +313,12 @@ static void test_memory(void **state)
 			assert_int_equal(state_map_append(&s.map, run, st), 0);
 		}
 		g = generation_new(&s, 0, 0);
+		print_message("runs of up to %llu pages: %.3f bits a page\n",
+			      (unsigned long long)longest[i], (double)g->bytes * 8 / (1 << 20));
 		assert_true(g->bytes <= (1 << 20) * 3 / 8 + 1024);
+		/* the map is counted, too */
+		assert_true(g->bytes > g->snapshot.map.n_dense * sizeof(struct state_block));
+		assert_true(longest[i] > 1 || g->bytes > (1 << 20) * 3 / 8);
 		generation_unref(g);
 	}
 }
