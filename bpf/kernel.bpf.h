@@ -123,6 +123,7 @@ struct inode {
 	struct rw_semaphore i_rwsem;
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
+	struct address_space i_data;
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	unsigned int i_rdev;
@@ -218,9 +219,10 @@ static __always_inline __u64 word_at(const void *address)
 
 /* Down the page cache of an inode of which nothing is known but its address. */
 
+/* (Its mapping is its own: only device nodes have another one's.) */
 static __always_inline void *inode_pages(void *inode)
 {
-	return (void *)word_at(inode + bpf_core_field_offset(struct inode, i_mapping)) +
+	return inode + bpf_core_field_offset(struct inode, i_data) +
 	       bpf_core_field_offset(struct address_space, i_pages);
 }
 

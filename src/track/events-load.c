@@ -19,16 +19,18 @@ static const struct {
 	const char *name;
 	const char *function;
 	enum track_writer writer;
-	bool optional; /* what it tells, another one does in part, or it is rare */
+	int rank; /* 0: there is no level without; else what is left out first has the highest */
 } programs[] = {
-	{"track_writepage", "shmem_writepage", TRACK_SWAP_OUT, false},
-	{"track_writeout", "shmem_writeout", TRACK_SWAP_OUT, false},
-	{"track_insert", "shmem_add_to_page_cache", TRACK_INSERT, false},
-	{"track_remove", "shmem_undo_range", TRACK_REMOVE, false},
-	{"track_swap_in", "shmem_swapin_folio", TRACK_SWAP_IN, true},
-	{"track_swapoff", "shmem_unuse_inode", TRACK_SWAPOFF, true},
-	{"track_collapse", "collapse_file", TRACK_COLLAPSE, true},
+	{"track_writepage", "shmem_writepage", TRACK_SWAP_OUT, 0},
+	{"track_writeout", "shmem_writeout", TRACK_SWAP_OUT, 0},
+	{"track_insert", "shmem_add_to_page_cache", TRACK_INSERT, 0},
+	{"track_remove", "shmem_undo_range", TRACK_REMOVE, 0},
+	{"track_swap_in", "shmem_swapin_folio", TRACK_SWAP_IN, 2},
+	{"track_swapoff", "shmem_unuse_inode", TRACK_SWAPOFF, 1},
+	{"track_collapse", "collapse_file", TRACK_COLLAPSE, 1},
 };
+
+#define RANKS 3
 
 /* Library code prints nothing: what went wrong is in errno. */
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
@@ -94,13 +96,13 @@ static int size_batches(struct bpf_object *object, unsigned cpus)
 }
 
 /* Which of the functions there are: what is asked for and is not there makes the whole fail. */
-static int choose_programs(struct bpf_object *object, const struct btf *btf, bool optional)
+static int choose_programs(struct bpf_object *object, const struct btf *btf, int rank)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		struct bpf_program *program =
 			bpf_object__find_program_by_name(object, programs[i].name);
 		bool is = btf__find_by_name_kind(btf, programs[i].function, BTF_KIND_FUNC) >= 0 &&
-			  (optional || !programs[i].optional);
+			  programs[i].rank <= rank;
 		int r = program ? bpf_program__set_autoload(program, is) : -ENOENT;
 
 		if (r < 0)
@@ -119,7 +121,7 @@ static int keep_functions(struct bpf_object *object, struct events_kernel *k)
 		r = keep_program(object, programs[i].name);
 		if (r >= 0)
 			*fd = r;
-		else if (r != -EOPNOTSUPP && !programs[i].optional)
+		else if (r != -EOPNOTSUPP && programs[i].rank == 0)
 			return r;
 	}
 	k->objects = keep_map(object, "objects");
@@ -131,7 +133,7 @@ static int keep_functions(struct bpf_object *object, struct events_kernel *k)
 	return 0;
 }
 
-static int load_functions(const struct btf *btf, bool optional, struct events_kernel *k)
+static int load_functions(const struct btf *btf, int rank, struct events_kernel *k)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = KERNEL_BTF);
 	struct track_all_bpf *all = track_all_bpf__open_opts(&options);
@@ -139,7 +141,7 @@ static int load_functions(const struct btf *btf, bool optional, struct events_ke
 
 	if (!all)
 		return -errno;
-	r = choose_programs(all->obj, btf, optional);
+	r = choose_programs(all->obj, btf, rank);
 	if (r >= 0)
 		r = size_batches(all->obj, k->cpus);
 	if (r >= 0)
@@ -155,11 +157,14 @@ static int load_functions(const struct btf *btf, bool optional, struct events_ke
 static int load_all(struct events_kernel *k)
 {
 	struct btf *btf = btf__parse(KERNEL_BTF, NULL);
-	int r = btf ? load_functions(btf, true, k) : -errno;
+	int r = btf ? -EINVAL : -errno;
 
-	/* One of those that may be missing may be why. */
-	if ((r == -EINVAL || r == -E2BIG) && k->flush < 0)
-		r = load_functions(btf, false, k);
+	/* One of those that it would do without may be why it is refused. */
+	for (int rank = RANKS - 1; btf && rank >= 0 && r < 0 && r != -EPERM; rank--) {
+		r = load_functions(btf, rank, k);
+		if (k->flush >= 0)
+			break;
+	}
 	btf__free(btf);
 	return r;
 }
