@@ -54,6 +54,7 @@ struct xarray {
 struct xa_node {
 	unsigned char shift;
 	unsigned char count;
+	struct xarray *array;
 	void *slots[64];
 } KERNEL_STRUCT;
 
@@ -234,6 +235,11 @@ static __always_inline __u64 xarray_head(void *xarray)
 static __always_inline __u64 xa_node_shift(struct xa_node *node)
 {
 	return HAVE_CAST ? xa_node_readable(node)->shift : BPF_CORE_READ(node, shift);
+}
+
+static __always_inline __u64 xa_node_array(void *node)
+{
+	return word_at(node + bpf_core_field_offset(struct xa_node, array));
 }
 
 static __always_inline __u64 xa_node_slot(void *node, __u64 k)
