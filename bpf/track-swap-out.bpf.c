@@ -60,7 +60,7 @@ static __always_inline __u64 to_entry(__u64 word)
  */
 static __always_inline __u64 entry_in_last_node(const struct track_batch *b, __u64 index)
 {
-	__u64 inode = control.near[MASKED(b->node_near, TRACK_NEAR - 1)];
+	__u64 inode = b->near[MASKED(b->node_near, TRACK_NEAR - 1)];
 
 	if (!b->node || b->node_page != index >> XA_CHUNK_SHIFT || !inode)
 		return ~(__u64)0;
@@ -72,7 +72,7 @@ static __always_inline __u64 entry_in_last_node(const struct track_batch *b, __u
 static __always_inline void put_matched(struct track_batch *b, __u64 k, __u64 index, __u64 count)
 {
 	b->pages[MASKED(k, TRACK_NEAR - 1)] += count;
-	put(b, TRACK_SWAP_OUT, control.near[MASKED(k, TRACK_NEAR - 1)], index, count);
+	put(b, TRACK_SWAP_OUT, b->near[MASKED(k, TRACK_NEAR - 1)], index, count);
 }
 
 /*
@@ -83,14 +83,15 @@ SEC("tp_btf/mm_vmscan_write_folio")
 int track_swap_out(__u64 *ctx)
 {
 	struct folio *folio = (void *)ctx[0];
-	__u64 index, entry, n = control.n_near;
 	struct track_batch *b;
+	__u64 index, entry, n;
 
 	if (folio->mapping)
 		return 0;
 	b = batch_of(TRACK_SWAP_OUT);
 	if (!b)
 		return 0;
+	n = b->n_near;
 	index = folio->index;
 	entry = folio_entry(folio);
 	if (n > 0 && entry_in_last_node(b, index) == entry) {
@@ -102,8 +103,8 @@ int track_swap_out(__u64 *ctx)
 
 		if (k >= n)
 			break;
-		p = place_of(control.near[k], index);
-		if (!control.near[k] || to_entry(p.word) != entry)
+		p = place_of(b->near[k], index);
+		if (!b->near[k] || to_entry(p.word) != entry)
 			continue;
 		b->node = p.node;
 		b->node_page = index >> XA_CHUNK_SHIFT;
@@ -111,7 +112,7 @@ int track_swap_out(__u64 *ctx)
 		put_matched(b, k, index, folio_pages(folio));
 		return 0;
 	}
-	if (control.all)
+	if (b->all)
 		put(b, TRACK_SWAP_OUT, 0, index, folio_pages(folio));
 	return 0;
 }

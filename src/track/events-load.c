@@ -77,15 +77,14 @@ static int keep_program(struct bpf_object *object, const char *name)
 }
 
 /* The libraries' own structures are not kept: they take a hundred times as much. */
-static int keep_common(struct bpf_object *object, struct bpf_map *control, struct events_kernel *k)
+static int keep_common(struct bpf_object *object, struct events_kernel *k)
 {
 	struct bpf_program *flush = bpf_object__find_program_by_name(object, "track_flush");
 
 	k->flush = keep(flush ? bpf_program__fd(flush) : -1);
 	k->ring = keep_map(object, "ring");
 	k->batches = keep_map(object, "batches");
-	k->control = keep(bpf_map__fd(control));
-	return k->flush < 0 || k->ring < 0 || k->batches < 0 || k->control < 0 ? -EMFILE : 0;
+	return k->flush < 0 || k->ring < 0 || k->batches < 0 ? -EMFILE : 0;
 }
 
 static int size_batches(struct bpf_object *object, unsigned cpus)
@@ -141,13 +140,14 @@ static int load_functions(const struct btf *btf, int rank, struct events_kernel 
 
 	if (!all)
 		return -errno;
+	all->bss->page_shift = (uint64_t)__builtin_ctzl((unsigned long)getpagesize());
 	r = choose_programs(all->obj, btf, rank);
 	if (r >= 0)
 		r = size_batches(all->obj, k->cpus);
 	if (r >= 0)
 		r = track_all_bpf__load(all);
 	if (r >= 0)
-		r = keep_common(all->obj, all->maps.bss, k);
+		r = keep_common(all->obj, k);
 	if (r >= 0)
 		r = keep_functions(all->obj, k);
 	track_all_bpf__destroy(all);
@@ -213,7 +213,7 @@ static int load_tracepoint(bool cast, struct events_kernel *k)
 	if (r == 0)
 		r = track_swap_out_bpf__load(s);
 	if (r == 0)
-		r = keep_common(s->obj, s->maps.bss, k);
+		r = keep_common(s->obj, k);
 	if (r >= 0)
 		r = keep_program(s->obj, "track_swap_out");
 	if (r >= 0)
@@ -235,7 +235,7 @@ int events_load(enum events_level level, struct events_kernel *ret)
 	int cpus = libbpf_num_possible_cpus(), r = cpus;
 	struct events_kernel k = {.cpus = (unsigned)MAX(cpus, 1)};
 
-	k.flush = k.ring = k.batches = k.control = k.objects = -1;
+	k.flush = k.ring = k.batches = k.objects = -1;
 	for (int i = 0; i < TRACK_WRITERS; i++)
 		k.programs[i] = -1;
 	if (r >= 0)
@@ -251,7 +251,7 @@ int events_load(enum events_level level, struct events_kernel *ret)
 
 void events_unload(struct events_kernel *k)
 {
-	int *fds[] = {&k->flush, &k->ring, &k->batches, &k->control, &k->objects};
+	int *fds[] = {&k->flush, &k->ring, &k->batches, &k->objects};
 
 	for (int i = 0; i < TRACK_WRITERS; i++)
 		closep(&k->programs[i]);
