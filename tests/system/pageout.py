@@ -146,6 +146,23 @@ def kinds(ask):
             check(count_out(oracle(victim.path)) == PAGES, "tmpfs: the oracle counts others")
 
 
+def sparse(ask):
+    """A terabyte with a page here and there: what is nothing takes no time."""
+    pages = 1 << 28
+    with Victim("memfd", pages) as victim:
+        for first in (0, 100000, pages // 2, pages - 64):
+            victim.tell("write", first, 64)
+        began = time.monotonic()
+        answer = ask.pageout(*victim.select)
+        took = time.monotonic() - began
+        expect("sparse", answer, 0, left=256, absent=pages - 256)
+        check(took < 20, f"sparse: it took {took:.1f} s")
+        text = f"100000,64\n{pages // 2 - 10},{pages // 4}\n"
+        expect("sparse, ranges", ask.pageout(*victim.select, "--ranges=-", text=text), 0, was_out=128,
+               absent=pages // 4 - 64)
+        victim.tell("check", pages // 2, 64)
+
+
 def cap(ask):
     with written() as victim:
         answer = ask.pageout(*victim.select, "--max=1M")
@@ -336,7 +353,7 @@ def no_swap(ask):
 
 SETS = {
     "usual": (everything, dry_run, mapped_twice, one_process_twice, locked, segment_locked, no_pte, not_mapped,
-              private_only, kinds, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
+              private_only, kinds, sparse, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
               used_meanwhile, not_permitted, formats),
     "small": (no_room,),
     "none": (no_swap,),
