@@ -84,7 +84,8 @@ static int split(struct merge *m, struct refault_mark mark, uint64_t pages)
 	int r = 0;
 
 	again.pages &= pages;
-	again.times += mark.last < m->counted || m->counted == 0;
+	if (m->counted != REFAULTS_SUSPECTED)
+		again.times += m->counted == 0 || mark.last < m->counted;
 	again.last = MAX(m->now, mark.last);
 	mark.pages &= ~pages;
 	if (mark.pages)
@@ -104,8 +105,10 @@ static int merge_block(struct merge *m, uint64_t block, uint64_t pages)
 	pages &= ~known;
 	if (r < 0 || !pages)
 		return r;
-	return put(m, (struct refault_mark){
-			      .block = block, .pages = pages, .last = m->now, .times = 1});
+	return put(m, (struct refault_mark){.block = block,
+					    .pages = pages,
+					    .last = m->now,
+					    .times = m->counted != REFAULTS_SUSPECTED});
 }
 
 /* The pages of the ranges in this block; *i: the first range that may have some. */

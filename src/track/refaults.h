@@ -23,7 +23,7 @@ struct refault_mark {
 	uint64_t block; /* page / 64 */
 	uint64_t pages; /* bit p: page block * 64 + p */
 	uint32_t last;
-	uint32_t times; /* at least; as all numbers of times here */
+	uint32_t times; /* at least, as all numbers of times here; 0: it is only not excluded */
 };
 
 /* Owns marks, in order of blocks. All zero: nothing has come back, and nothing is known. */
@@ -39,10 +39,13 @@ size_t refaults_bytes(const struct refaults *r);
 /* ret: empty. Returns 0 or -ENOMEM. */
 int refaults_copy(const struct refaults *r, struct refaults *ret);
 
+/* Instead of a time: nothing is to be counted, for they may not have come back. */
+#define REFAULTS_SUSPECTED UINT32_MAX
+
 /*
  * The pages of the ranges, which are in order and have no page twice, have come back by then. Those
- * that are known to have come back since `counted` are not counted again. Takes time for all marks
- * there are. Returns 0, or -ENOMEM with nothing changed.
+ * that are known to have come back since `counted` are not counted again (0: all are counted).
+ * Takes time for all marks there are. Returns 0, or -ENOMEM with nothing changed.
  */
 int refaults_note(struct refaults *r, const struct page_range *ranges, size_t n, uint32_t at,
 		  uint32_t counted);

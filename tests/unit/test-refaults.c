@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "track/refaults.h"
+#include "track/candidates.h"
 #include "util/util.h"
 
 #define PAGES 700
@@ -18,7 +18,8 @@ struct naive {
 static void note_naive(struct naive *n, struct page_range range, uint32_t at, uint32_t counted)
 {
 	for (uint64_t p = range.first; p < range.first + range.count; p++) {
-		n->times[p] += counted == 0 || n->last[p] < counted;
+		if (counted != REFAULTS_SUSPECTED)
+			n->times[p] += counted == 0 || n->last[p] < counted;
 		n->last[p] = at;
 	}
 }
@@ -92,8 +93,11 @@ static void test_random(void **state)
 		struct page_range ranges[12];
 		size_t n_ranges = make_ranges(ranges, (size_t)(1 + rand() % 12));
 		uint32_t at = step / 3 + 1 > r.forgotten ? step / 3 + 1 : r.forgotten + 1;
-		uint32_t counted = rand() % 2 ? 0 : at - MIN(at - 1, (uint32_t)(rand() % 5));
+		uint32_t back = (uint32_t)(rand() % 5),
+			 counted = rand() % 2 || back >= at ? 0 : at - back;
 
+		if (rand() % 8 == 0)
+			counted = REFAULTS_SUSPECTED;
 		assert_int_equal(refaults_note(&r, ranges, n_ranges, at, counted), 0);
 		for (size_t i = 0; i < n_ranges; i++)
 			note_naive(&n, ranges[i], at, counted);
@@ -102,10 +106,76 @@ static void test_random(void **state)
 			forget_naive(&n, r.forgotten);
 		}
 		compare_extents(&r, &n, 0);
-		compare_extents(&r, &n, at - MIN(at, (uint32_t)(rand() % 9)));
+		compare_extents(&r, &n, at - MIN(at, back));
 		compare_from(&r, &n, (uint64_t)(rand() % PAGES));
 	}
 	refaults_done(&r);
+}
+
+static void fill_random(struct snapshot *s, uint8_t *states)
+{
+	for (uint64_t page = 0; page < PAGES;) {
+		uint64_t run = 1 + (uint64_t)(rand() % (rand() % 3 ? 5 : 150));
+		enum page_state state =
+			rand() % 2 ? PAGE_PRESENT : (enum page_state)(rand() % PAGE_STATE_MAX);
+
+		run = MIN(run, PAGES - page);
+		memset(states + page, (int)state, run);
+		assert_int_equal(state_map_append(&s->map, run, state), 0);
+		page += run;
+	}
+	s->page_size = 4096;
+	s->size = PAGES * s->page_size;
+	s->count = PAGES;
+}
+
+/* Present, and not back after that time; from any page on. */
+static void compare_candidates(const struct snapshot *s, const uint8_t *states,
+			       const struct refaults *r, const struct naive *n, uint32_t after,
+			       uint64_t from)
+{
+	struct candidates c = candidates_seek(s, r, after, from);
+	struct page_range range;
+	uint64_t page = from;
+
+	while (candidates_next(&c, &range)) {
+		assert_true(range.first >= page && range.count > 0);
+		for (; page < range.first; page++)
+			assert_true(states[page] != PAGE_PRESENT || n->last[page] > after);
+		for (; page < range.first + range.count; page++)
+			assert_true(states[page] == PAGE_PRESENT && n->last[page] <= after);
+	}
+	for (; page < PAGES; page++)
+		assert_true(states[page] != PAGE_PRESENT || n->last[page] > after);
+}
+
+static void test_candidates(void **state)
+{
+	(void)state;
+	srand(8);
+	for (int i = 0; i < 2000; i++) {
+		struct naive n = {0}, never = {0};
+		struct refaults r = {0};
+		struct snapshot s = {0};
+		uint8_t states[PAGES];
+
+		fill_random(&s, states);
+		for (uint32_t at = 1; at < 6; at++) {
+			struct page_range ranges[12];
+			size_t n_ranges = make_ranges(ranges, (size_t)(rand() % 12));
+
+			assert_int_equal(refaults_note(&r, ranges, n_ranges, at, 0), 0);
+			for (size_t k = 0; k < n_ranges; k++)
+				note_naive(&n, ranges[k], at, 0);
+		}
+		compare_candidates(&s, states, &r, &n, (uint32_t)(rand() % 6), 0);
+		compare_candidates(&s, states, &r, &n, (uint32_t)(rand() % 6),
+				   (uint64_t)(rand() % PAGES));
+		compare_candidates(&s, states, NULL, &never, 0, 0);
+		assert_int_equal(candidates_count(&s, NULL, 0), s.map.counts[PAGE_PRESENT]);
+		snapshot_done(&s);
+		refaults_done(&r);
+	}
 }
 
 static void test_empty(void **state)
@@ -161,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_candidates),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_memory),
 	};
