@@ -186,7 +186,8 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 #define HAVE_CAST (bpf_rdonly_cast != NULL)
 #define READABLE(object, type) bpf_rdonly_cast(object, bpf_core_type_id_kernel(type))
 #else
-/* libbpf before 1.4 looks for it in all modules where the kernel has none: by CAP_SYS_ADMIN only. */
+/* libbpf before 1.4 looks for it in all modules where the kernel has none: by CAP_SYS_ADMIN only.
+ */
 #define HAVE_CAST 0
 #define READABLE(object, type) ((void *)(object))
 #endif
@@ -194,6 +195,48 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 static __always_inline struct xa_node *xa_node_readable(const void *node)
 {
 	return READABLE(node, struct xa_node);
+}
+
+/*
+ * A word anywhere, as a number: the verifier of 6.18 takes what is read from a field that is a
+ * pointer for a pointer for good, and lets nobody reckon with it. What cannot be read is 0.
+ */
+struct cpumask {
+	unsigned long bits[1];
+} KERNEL_STRUCT;
+
+static __always_inline __u64 word_at(const void *address)
+{
+	struct cpumask *words = READABLE(address, struct cpumask);
+	__u64 word = 0;
+
+	if (HAVE_CAST)
+		return words->bits[0];
+	bpf_probe_read_kernel(&word, sizeof(word), address);
+	return word;
+}
+
+/* Down the page cache of an inode of which nothing is known but its address. */
+
+static __always_inline void *inode_pages(void *inode)
+{
+	return (void *)word_at(inode + bpf_core_field_offset(struct inode, i_mapping)) +
+	       bpf_core_field_offset(struct address_space, i_pages);
+}
+
+static __always_inline __u64 xarray_head(void *xarray)
+{
+	return word_at(xarray + bpf_core_field_offset(struct xarray, xa_head));
+}
+
+static __always_inline __u64 xa_node_shift(struct xa_node *node)
+{
+	return HAVE_CAST ? xa_node_readable(node)->shift : BPF_CORE_READ(node, shift);
+}
+
+static __always_inline __u64 xa_node_slot(void *node, __u64 k)
+{
+	return word_at(node + bpf_core_field_offset(struct xa_node, slots) + k * sizeof(void *));
 }
 
 /* From a descriptor of the calling process to its file. */
@@ -277,6 +320,8 @@ static __always_inline unsigned long vma_flags(struct vm_area_struct *vma)
  */
 struct folio {
 	unsigned long flags;
+	struct address_space *mapping;
+	unsigned long index;
 } KERNEL_STRUCT;
 
 struct folio___6_18 {
@@ -292,6 +337,33 @@ struct folio___swap {
 	} swap;
 } KERNEL_STRUCT;
 
+/* Until then each of its pages had an entry (cfeed8ffe55b "mm/swap: stop using page->private on
+ * tail pages for THP_SWAP"). */
+struct folio___private {
+	void *private;
+} KERNEL_STRUCT;
+
+static __always_inline __u64 folio_entry(const struct folio *folio)
+{
+	const struct folio___swap *with_swap = (const void *)folio;
+
+	if (bpf_core_field_exists(with_swap->swap))
+		return with_swap->swap.val;
+	return (__u64)((const struct folio___private *)folio)->private;
+}
+
+/*
+ * How many pages a large folio has; the name changed in 6.14 or 6.15. What has neither (32 bits) is
+ * taken for a small one.
+ */
+struct folio___pages {
+	unsigned int _nr_pages;
+} KERNEL_STRUCT;
+
+struct folio___folio_pages {
+	unsigned int _folio_nr_pages;
+} KERNEL_STRUCT;
+
 struct page {
 	unsigned long flags;
 } KERNEL_STRUCT;
@@ -302,6 +374,7 @@ enum pageflags {
 	PG_writeback,
 	PG_uptodate,
 	PG_dirty,
+	PG_head,
 };
 
 static __always_inline int folio_read_flags(const void *folio, unsigned long *ret)
@@ -312,6 +385,43 @@ static __always_inline int folio_read_flags(const void *folio, unsigned long *re
 	if (bpf_core_field_exists(plain->flags))
 		return bpf_probe_read_kernel(ret, sizeof(*ret), &plain->flags);
 	return bpf_probe_read_kernel(ret, sizeof(*ret), &wrapped->flags);
+}
+
+static __always_inline bool_t flags_are_large(unsigned long flags)
+{
+	return flags >> bpf_core_enum_value(enum pageflags, PG_head) & 1;
+}
+
+/* Of a folio by the pointer that a program was given, which may be followed. */
+static __always_inline __u64 folio_pages(const struct folio *folio)
+{
+	const struct folio___6_18 *wrapped = (const void *)folio;
+	const struct folio___pages *pages = (const void *)folio;
+	const struct folio___folio_pages *folio_pages = (const void *)folio;
+
+	if (!flags_are_large(bpf_core_field_exists(folio->flags) ? folio->flags : wrapped->flags.f))
+		return 1;
+	if (bpf_core_field_exists(pages->_nr_pages))
+		return pages->_nr_pages;
+	if (bpf_core_field_exists(folio_pages->_folio_nr_pages))
+		return folio_pages->_folio_nr_pages;
+	return 1;
+}
+
+/* Of any other. */
+static __always_inline __u64 folio_pages_read(const struct folio *folio)
+{
+	const struct folio___pages *pages = (const void *)folio;
+	const struct folio___folio_pages *folio_pages = (const void *)folio;
+	unsigned long flags;
+
+	if (folio_read_flags(folio, &flags) < 0 || !flags_are_large(flags))
+		return 1;
+	if (bpf_core_field_exists(pages->_nr_pages))
+		return BPF_CORE_READ(pages, _nr_pages);
+	if (bpf_core_field_exists(folio_pages->_folio_nr_pages))
+		return BPF_CORE_READ(folio_pages, _folio_nr_pages);
+	return 1;
 }
 
 enum writing {

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include "ctl/direct.h"
+#include "track/events.h"
 #include "util/text.h"
 #include "view/reasons.h"
 
@@ -26,6 +27,7 @@ int direct_capabilities(struct source *s, struct capabilities *ret)
 {
 	struct prober *prober = &direct_of(s)->query.prober;
 	struct kcaps *caps = &direct_of(s)->query.caps;
+	struct events *events;
 	struct utsname name;
 	int r = kcaps_probe(caps);
 
@@ -33,6 +35,10 @@ int direct_capabilities(struct source *s, struct capabilities *ret)
 		return failed("cannot make a memfd to try the kernel on: %s", text_error(r));
 	prober_open(prober, caps, PROBE_AUTO);
 	prober_tell(prober, caps);
+	if (events_new(EVENTS_ALL, &events) < 0)
+		return out_of_memory();
+	events_tell(events, caps);
+	events_free(events);
 	uname(&name);
 	ret->kernel = strdup(name.release);
 	ret->machine = strdup(name.machine);

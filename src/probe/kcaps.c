@@ -43,6 +43,12 @@ static const struct {
 		       "the portable probe answers, some fifty times more slowly"},
 	[KCAP_SWAP_SLOTS] = {"swap_slots", "swap_cache from swapped, where pages lie in the swap",
 			     "mincore is asked about swapped pages, and locate does not work"},
+	[KCAP_EVENTS_SWAP_OUT] = {"events_swap_out",
+				  "word of pages that are swapped out, as they are",
+				  "changes are found by looking again and again"},
+	[KCAP_EVENTS_ALL] = {"events_all",
+			     "word of pages that come in, are new or are removed, too",
+			     "such changes are found by looking again and again"},
 	[KCAP_PROC_ALL] = {"proc_all", "descriptors and mappings of every process",
 			   "objects of other users are missing"},
 };
@@ -153,6 +159,7 @@ int kcaps_probe(struct kcaps *ret)
 	caps.error[KCAP_GENERATION] = generation_of_fd(fd, &generation);
 	caps.error[KCAP_MAP_FILES] = try_map_files(fd, caps.page_size);
 	caps.error[KCAP_WALK] = caps.error[KCAP_SWAP_SLOTS] = -ENODATA;
+	caps.error[KCAP_EVENTS_SWAP_OUT] = caps.error[KCAP_EVENTS_ALL] = -ENODATA;
 	/* (By what is in effect: without AT_EACCESS a user's ambient capabilities do not count.) */
 	caps.error[KCAP_PROC_ALL] =
 		faccessat(AT_FDCWD, "/proc/1/fd/.", R_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;

@@ -8,6 +8,7 @@
  *   answer-slots.c   Locate
  *   answer-list.c    ListObjects, GetObject, GetCapabilities
  *   answer-view.c    GetPagemap
+ *   answer-events.c  Subscribe
  */
 
 #include "serve/answer.h"
@@ -28,8 +29,15 @@ size_t answer_room(const struct answer *a, size_t item_bytes);
 /* The parameters, owned by the caller; where the answer is moved on. */
 struct json_object *answer_summary(struct answer *a);
 struct json_object *answer_states(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_subscription(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_slots(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_list(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_object(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_capabilities(struct answer *a);
 struct json_object *answer_pagemap(struct answer *a, struct reply_draft *draft);
+
+/* Extents, or changes if a->since, from a->page on, as far as they fit; where they go on. */
+struct json_object *answer_pages(struct answer *a, bool *ret_goes_on);
+
+/* There is nothing to be told: all is as it was told before. */
+bool answer_is_silent(const struct answer *a);

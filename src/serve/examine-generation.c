@@ -27,6 +27,7 @@ static int remember(struct examination *e, const struct identity *id, struct sna
 	*s = (struct snapshot){0};
 	r = history_add(e->history, id, how_to_keep(e), g);
 	e->result->snapshot.generation = g->number;
+	e->result->identity = *id;
 	return r;
 }
 

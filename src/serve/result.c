@@ -78,6 +78,14 @@ int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_to
 	return 0;
 }
 
+void result_reset(struct result *r)
+{
+	result_fail(r, NULL, NULL);
+	discovery_done(&r->discovery);
+	r->object = NULL;
+	r->recalled = false;
+}
+
 void result_fail(struct result *r, const char *error, struct json_object *parameters)
 {
 	json_object_put(r->error_parameters);

@@ -42,6 +42,10 @@ struct result {
 	struct snapshot snapshot;
 	struct generation *generation; /* NULL, or what owns the snapshot's map */
 	struct generation *since;      /* to be compared with; NULL: all is told */
+	struct identity identity;      /* of the object, if there is a generation */
+	bool recalled;                 /* it was found where it was before: not who else has it */
+	uint64_t began;                /* the look, with all that led to it: CLOCK_MONOTONIC, ns */
+	uint64_t took;                 /* ns */
 	struct slot_map slots;
 	struct listed *listed;
 	size_t n_listed;
@@ -66,6 +70,9 @@ struct result *result_unref(struct result *r); /* NULL is fine; returns NULL */
  */
 int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_total,
 		size_t *ret_of_user);
+
+/* As it was at first, for another try. Only before it is shared. */
+void result_reset(struct result *r);
 
 /* Instead of anything else. Takes parameters over. error: static. */
 void result_fail(struct result *r, const char *error, struct json_object *parameters);

@@ -212,6 +212,7 @@ void server_configure(struct server *s, const struct config *config)
 	};
 	s->requests.message_bytes = config->message_bytes;
 	s->requests.queued_bytes = config->queued_bytes;
+	s->requests.batches = config->subscribe_batches;
 	s->requests.queued_scans = config->queued_scans;
 	s->requests.scan_seconds = config->scan_seconds;
 	history_set_limit(s->requests.history, config->history_bytes);
@@ -234,6 +235,7 @@ int server_new(const struct server_setup *setup, struct server **ret)
 	s->caps = setup->caps;
 	s->requests.event = s->event;
 	s->requests.pool = setup->pool;
+	s->requests.watches = setup->watches;
 	s->requests.answered = dispatch_answered;
 	s->started = monotonic_ns();
 	TAILQ_INIT(&s->requests.waiting);
@@ -274,8 +276,13 @@ void server_stop(struct server *s)
 	while (s->listeners)
 		s->listeners = listener_free(s->listeners);
 	for (m = TAILQ_FIRST(&s->members); m; m = next) {
+		struct request *call = m->connection->call;
+
 		next = TAILQ_NEXT(m, link);
+		/* If a call is under way, the connection is still there afterwards. */
 		connection_finish(m->connection);
+		if (call)
+			request_stop(call);
 	}
 	if (s->n_members == 0)
 		tell_change(s);

@@ -18,7 +18,10 @@ static const char *why(const struct kcaps *caps, enum kcap cap, int error)
 		return "needs CAP_SYSLOG";
 	if (cap == KCAP_SWAP_SLOTS && error == -EOPNOTSUPP && kcaps_has(caps, KCAP_WALK))
 		return "what this kernel keeps about its swap is not as we know it";
-	if (cap == KCAP_WALK || (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
+	if (cap == KCAP_EVENTS_ALL && kcaps_has(caps, KCAP_EVENTS_SWAP_OUT))
+		return "this kernel lets no program hear its functions";
+	if (cap == KCAP_EVENTS_ALL || cap == KCAP_EVENTS_SWAP_OUT || cap == KCAP_WALK ||
+	    (cap == KCAP_SWAP_SLOTS && error != -ENODATA))
 		return text_walker_error(error);
 	if (cap == KCAP_SWAP_SLOTS)
 		return "no swap was found, perhaps since none was ever on";

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the programs that hear of changes (track-*.bpf.c) and src/track/events.c say to each other.
+ *
+ * Each program has a batch of its own on each CPU, and a kernel lets no program run twice at a time
+ * on a CPU, so a batch has one writer. Full ones go into a ring buffer; what is in the others
+ * track_flush hands over, which user space runs on the very CPU. It may have interrupted the
+ * writer: that one stores the record first and the number of records last, and so at worst makes
+ * what was handed over known again.
+ */
+
+#include "types.h"
+
+/* Watched objects whose page cache is searched at each swap-out; of more we do not ask whose. */
+#define TRACK_NEAR 8
+
+/* The largest number that is ever watched by inode where the kernel tells inodes. */
+#define TRACK_OBJECTS 4096
+
+#define TRACK_RECORDS 64 /* in a batch */
+#define TRACK_RING_BYTES (256 * 1024)
+
+/* One for each program. */
+enum track_writer {
+	TRACK_SWAP_OUT,
+	TRACK_SWAP_IN,
+	TRACK_INSERT,
+	TRACK_REMOVE,
+	TRACK_SWAPOFF,
+	TRACK_COLLAPSE,
+	TRACK_WRITERS,
+};
+
+/* Pages first to first + count - 1; what lies beyond the last first has that, and no end. */
+#define TRACK_FIRST_BITS 40
+#define TRACK_FIRST_MAX (((uint64_t)1 << TRACK_FIRST_BITS) - 1)
+#define TRACK_COUNT_MAX (((uint64_t)1 << (64 - TRACK_FIRST_BITS)) - 2)
+#define TRACK_TO_END (TRACK_COUNT_MAX + 1)
+
+struct track_record {
+	uint64_t inode; /* 0: of whom is not known */
+	uint64_t span;  /* first | count << TRACK_FIRST_BITS */
+};
+
+struct track_batch {
+	uint64_t n;                 /* records */
+	uint64_t lost;              /* records so far that the ring buffer had no room for */
+	uint64_t heard;             /* for track_control.drop_every */
+	uint64_t pages[TRACK_NEAR]; /* so far, of track_control.near[] */
+	uint64_t writer;            /* from here on it is handed over */
+	struct track_record records[TRACK_RECORDS];
+};
+
+struct track_control {
+	uint64_t armed;      /* the next event is to wake; a writer takes it back */
+	uint64_t drop_every; /* tests: that many-th event is lost; 0: none */
+	uint64_t page_shift;
+	uint64_t all;              /* records also what belongs to none that is known here */
+	uint64_t n_near;           /* how many of near[] are to be looked at */
+	uint64_t near[TRACK_NEAR]; /* inodes; 0: free */
+};
+
+/*
+ * Of watched objects, by inode, where functions of the kernel tell it. One for each CPU. Of ranges
+ * that are removed, and of swapoff, it counts how often.
+ */
+struct track_object {
+	uint64_t pages[TRACK_WRITERS];
+};
+
+/* Program track_flush: returns 1 if there was no room; then the batch is as it was. */
+struct track_flush_args {
+	uint64_t batch; /* number of the CPU * TRACK_WRITERS + writer */
+	uint64_t wake;
+};
