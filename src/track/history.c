@@ -412,6 +412,7 @@ static int add(struct history *h, const struct identity *id, enum history_keep k
 	bool has_room;
 	int r;
 
+	g->in_order = followed;
 	if (tell_again(h, past, followed, g))
 		return 0;
 	has_room = make_room(h, g->bytes, keep);
@@ -426,7 +427,7 @@ static int add(struct history *h, const struct identity *id, enum history_keep k
 		past = add_past(h, id);
 		if (!past)
 			return -ENOMEM;
-		followed = follow(h, past, g);
+		followed = g->in_order = follow(h, past, g);
 		known = 0;
 	}
 	r = keep_it(h, past, keep, g);
@@ -515,7 +516,8 @@ static void note_outs(struct history *h, struct past *past, const struct witness
 			if (e.state == PAGE_PRESENT)
 				find(&back, e.first, MIN(end, e.first + e.count) - e.first);
 	}
-	note(h, past, &back, g->ended, refault_time(w->counted));
+	note(h, past, &back, g->ended,
+	     w->certain ? refault_time(w->counted) : REFAULTS_SUSPECTED);
 }
 
 /* From when on nothing is missing, once this look has been added. */

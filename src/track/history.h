@@ -24,6 +24,7 @@ struct generation {
 	uint64_t began;  /* CLOCK_MONOTONIC, ns: when the look that it comes from */
 	uint64_t ended;
 	size_t bytes; /* memory that it takes */
+	bool in_order; /* what came back since the look before is known: none has overtaken it */
 	struct snapshot snapshot;
 };
 
@@ -96,6 +97,7 @@ struct witness {
 	uint64_t counted; /* likewise: when the look before this one ended; 0: it is the first */
 	const struct page_range *outs; /* that went out in between, in order; no page twice */
 	size_t n_outs;
+	bool certain; /* they did go out; else they were about to */
 };
 
 /*

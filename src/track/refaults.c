@@ -14,6 +14,16 @@ uint32_t refault_time(uint64_t ns)
 	return (uint32_t)((ns + TICK_NS - 1) / TICK_NS);
 }
 
+uint32_t refault_time_before(uint64_t ns)
+{
+	return (uint32_t)(ns / TICK_NS);
+}
+
+uint64_t refault_time_ns(uint32_t time)
+{
+	return time * TICK_NS;
+}
+
 void refaults_done(struct refaults *r)
 {
 	free(r->marks);

@@ -17,6 +17,10 @@
 
 /* Times: CLOCK_MONOTONIC in tenths of a second, rounded up: enough for 13 years. */
 uint32_t refault_time(uint64_t ns);
+/* The last that is no later. */
+uint32_t refault_time_before(uint64_t ns);
+/* Back to CLOCK_MONOTONIC, ns. */
+uint64_t refault_time_ns(uint32_t time);
 
 /* Pages of an aligned block of 64 that came back as often, and last at the same time. */
 struct refault_mark {

@@ -379,6 +379,7 @@ static void test_comebacks(void **state)
 	/* went out, and is there all the same; but for those that are still out */
 	w.outs = outs;
 	w.n_outs = ARRAY_SIZE(outs);
+	w.certain = true;
 	w.counted = monotonic_ns() + UINT64_C(1000000000);
 	assert_int_equal(look(h, &w, make_with(8, 4, PAGE_SWAPPED)), 0);
 	assert_int_equal(known_since(h), w.since);
@@ -405,6 +406,7 @@ static void test_counted_once(void **state)
 	add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
 	w.outs = outs;
 	w.n_outs = 1;
+	w.certain = true;
 	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
 	assert_int_equal(times_of(h, 10), 1);
 	/* nothing was lost, whoever looked meanwhile, and though one found it as it was */
