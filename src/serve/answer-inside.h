@@ -9,6 +9,7 @@
  *   answer-list.c    ListObjects, GetObject, GetCapabilities
  *   answer-view.c    GetPagemap
  *   answer-events.c  Subscribe
+ *   answer-monitor.c  Monitor
  */
 
 #include "serve/answer.h"
@@ -30,6 +31,7 @@ size_t answer_room(const struct answer *a, size_t item_bytes);
 struct json_object *answer_summary(struct answer *a);
 struct json_object *answer_states(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_subscription(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_monitor(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_slots(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_list(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_object(struct answer *a, struct reply_draft *draft);
@@ -41,3 +43,8 @@ struct json_object *answer_pages(struct answer *a, bool *ret_goes_on);
 
 /* There is nothing to be told: all is as it was told before. */
 bool answer_is_silent(const struct answer *a);
+
+/* What is known of one of many. */
+struct json_object *answer_listed(const struct listed *l);
+/* Adds whether some, or some of their holders, could not be seen. */
+void answer_add_denied(struct json_object *j, const struct result *r);

@@ -143,6 +143,8 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 		return answer_states(a, draft);
 	case METHOD_SUBSCRIBE:
 		return answer_subscription(a, draft);
+	case METHOD_MONITOR:
+		return answer_monitor(a, draft);
 	case METHOD_LOCATE:
 		return answer_slots(a, draft);
 	case METHOD_LIST_OBJECTS:
@@ -153,7 +155,6 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 		return answer_pagemap(a, draft);
 	case METHOD_GET_CAPABILITIES:
 		return answer_capabilities(a);
-	case METHOD_MONITOR:
 	case METHOD_GET_STATUS:
 	case METHOD_GET_INFO:
 	case METHOD_GET_INTERFACE_DESCRIPTION:

@@ -10,7 +10,7 @@
 
 #include "serve/question.h"
 #include "serve/result.h"
-#include "track/events.h"
+#include "serve/told.h"
 
 /* A reply as it goes out. Owns data and fd. */
 struct reply {
@@ -35,32 +35,6 @@ int reply_hold(struct reply *r, struct ledger *held, uid_t uid, size_t *ret_tota
 	       size_t *ret_of_user);
 /* What was entered is the caller's to give back; returns how much. */
 size_t reply_release(struct reply *r);
-
-/* What goes on being told. */
-enum told_event {
-	TOLD_STATE,     /* all of it */
-	TOLD_READY,     /* that was all; from now on changes are told */
-	TOLD_CHANGES,   /* since what was told before */
-	TOLD_HEARTBEAT, /* nothing else */
-};
-
-/* How long it is between looks at least if nothing hints at changes, ns. */
-#define TOLD_INTERVAL UINT64_C(1000000000)
-
-/* So many of an object's holders, and as many mappers, are remembered to find it by. */
-#define TOLD_PLACES 4
-
-/* What a client was told that is told again and again. The loop's; it rests while a worker reads.
- */
-struct told {
-	bool begun;
-	struct generation *generation; /* a reference; NULL: nothing yet */
-	char object[OBJECT_ID_MAX];
-	uint64_t looked; /* CLOCK_MONOTONIC, ns: when the last look began */
-	uint64_t took;   /* ns */
-	enum events_level level;
-	uint64_t lost; /* events */
-};
 
 struct answer {
 	const struct question *question; /* borrowed */

@@ -89,3 +89,13 @@ void examine_listed(struct examination *e, int fd, struct snapshot *s, uint64_t 
 		s->generation = g->number;
 	generation_unref(g);
 }
+
+int examine_monitored(int fd, struct listed *l, uint64_t began)
+{
+	int r = identity_of_fd(fd, &l->identity);
+
+	if (r < 0)
+		return r;
+	l->generation = generation_new(&l->snapshot, began, monotonic_ns());
+	return l->generation ? 0 : -ENOMEM;
+}

@@ -18,6 +18,7 @@ struct examination {
 	struct access *access;
 	struct history *history;
 	struct result *result;
+	struct owner_cache owners;
 	struct target_finder finder; /* looks at paths on behalf of the peer */
 };
 
@@ -50,3 +51,9 @@ bool examine_range(struct examination *e, uint64_t size, uint64_t page_size);
 
 /* For METHOD_SUBSCRIBE. */
 void examine_subscription(struct examination *e);
+
+/*
+ * The same for METHOD_MONITOR, which remembers by itself: a generation that is not kept elsewhere.
+ * Returns 0 or a negative errno.
+ */
+int examine_monitored(int fd, struct listed *l, uint64_t began);

@@ -260,6 +260,8 @@ static int list_one(struct examination *e, struct object *o)
 	int r;
 
 	*l = (struct listed){.object = o, .looked = e->question->summarize};
+	if (e->question->method == METHOD_MONITOR && owners_find(&e->owners, o, &l->owners) < 0)
+		return -ENOMEM;
 	if (!e->question->summarize) {
 		e->result->n_listed++;
 		return 0;
@@ -272,8 +274,12 @@ static int list_one(struct examination *e, struct object *o)
 		return r;
 	l->error = r;
 	/* Only its counts are told. */
-	if (r >= 0)
+	if (r >= 0 && e->question->method == METHOD_MONITOR)
+		l->error = examine_monitored(fd, l, began);
+	else if (r >= 0)
 		examine_listed(e, fd, &l->snapshot, began);
+	if (l->error == -ENOMEM)
+		return l->error;
 	state_map_done(&l->snapshot.map);
 	e->result->n_listed++;
 	return 0;
@@ -421,8 +427,8 @@ static void look(struct examination *e)
 	case METHOD_LOCATE:
 		examine_slots(e);
 		break;
-	case METHOD_MONITOR:
 	case METHOD_LIST_OBJECTS:
+	case METHOD_MONITOR:
 		examine_list(e);
 		break;
 	case METHOD_GET_OBJECT:
@@ -462,5 +468,6 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 		return;
 	look(&e);
 	may_ask_process(&e, access_process_again);
+	owner_cache_done(&e.owners);
 	result->discovery.finder = NULL;
 }

@@ -16,7 +16,7 @@
 #define BATCHES_MAX 1000
 #define INTERVAL_MILLISECONDS 1000
 #define INTERVAL_MILLISECONDS_MIN 100
-#define INTERVAL_MILLISECONDS_MAX 3600000
+#define INTERVAL_MILLISECONDS_MAX 40000
 
 static const char own[] = "io.shmstate", general[] = "org.varlink.service";
 
@@ -480,6 +480,7 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		.states = UINT32_MAX,
 		.heartbeat = HEARTBEAT_SECONDS,
 		.interval = INTERVAL_MILLISECONDS,
+		.summarize = method == METHOD_MONITOR,
 	};
 	const struct field *fields = parameters_of[method];
 	const char *bad = NULL;

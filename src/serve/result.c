@@ -28,8 +28,11 @@ struct result *result_unref(struct result *r)
 	if (!r || atomic_fetch_sub(&r->n_references, 1) > 1)
 		return NULL;
 	json_object_put(r->error_parameters);
-	for (size_t i = 0; i < r->n_listed; i++)
+	for (size_t i = 0; i < r->n_listed; i++) {
 		snapshot_done(&r->listed[i].snapshot);
+		generation_unref(r->listed[i].generation);
+		owners_done(&r->listed[i].owners);
+	}
 	free(r->listed);
 	free(r->runs);
 	if (r->generation)

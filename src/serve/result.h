@@ -10,6 +10,7 @@
 #include "model/slot_map.h"
 #include "model/snapshot.h"
 #include "serve/ledger.h"
+#include "serve/owners.h"
 #include "track/history.h"
 #include "view/process_view.h"
 
@@ -19,6 +20,10 @@ struct listed {
 	bool looked;                 /* that was asked for */
 	int error;                   /* of the look: negative errno; 0: snapshot holds */
 	struct snapshot snapshot;    /* without its map */
+	/* For Monitor: */
+	struct generation *generation; /* NULL: it was not looked at */
+	struct identity identity;
+	struct owners owners;
 };
 
 /* Pages of one mapping in one state; page: of the address space. */

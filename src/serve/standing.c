@@ -50,6 +50,11 @@ struct told *standing_told(struct standing *s)
 	return &s->told;
 }
 
+static bool is_monitor(const struct standing *s)
+{
+	return s->request->question.method == METHOD_MONITOR;
+}
+
 /* No look is under way, and all about the last one was said. */
 static bool is_resting(const struct standing *s)
 {
@@ -68,6 +73,9 @@ static int schedule(struct standing *s)
 	uint64_t gap = standing_interval(s->took, s->least) << MIN(s->failed, 5u);
 	uint64_t at = MAX(s->looked + gap, s->request->all->paid_until);
 
+	/* Replies come at intervals, however long looks take; they are many looks. */
+	if (is_monitor(s))
+		at = MAX(s->looked - s->took + s->least, s->looked + s->took * HINTED_FACTOR);
 	if (s->hinted)
 		at = MIN(at, MAX(s->batched + s->batch, s->looked + s->took * HINTED_FACTOR));
 	return set_timer(s->timer, at);
@@ -117,7 +125,9 @@ static void tell_level(struct standing *s)
 {
 	struct watches *all = s->request->all->watches;
 
-	s->told.level = s->told.begun && !s->watch ? EVENTS_NONE : watches_level(all);
+	s->told.level = watches_level(all);
+	if (!is_monitor(s) && s->told.begun && !s->watch)
+		s->told.level = EVENTS_NONE;
 	s->told.lost = watches_lost(all);
 }
 
@@ -126,6 +136,7 @@ static void look(struct standing *s)
 	s->due = s->hinted = false;
 	if (s->watch)
 		watch_take(s->watch);
+	told_count_events(&s->told);
 	tell_level(s);
 	if (request_look(s->request, NULL) < 0)
 		give_up(s);
@@ -169,7 +180,7 @@ static int on_heart(sd_event_source *source, uint64_t usec, void *context)
 	bool quiet = STAILQ_EMPTY(&r->connection->replies) && (r->scan || is_resting(s));
 
 	(void)usec;
-	if (s->told.begun && quiet && monotonic_ns() >= s->sent + s->heartbeat &&
+	if (s->told.generation && quiet && monotonic_ns() >= s->sent + s->heartbeat &&
 	    !say(s, TOLD_HEARTBEAT))
 		return 0;
 	return set_timer(source, MAX(s->sent, monotonic_ns() - s->heartbeat / 2) + s->heartbeat);
@@ -212,28 +223,44 @@ static int remember_object(struct question *q, const struct result *result)
 	return 0;
 }
 
-static void forget_told(struct standing *s)
+static void give_back(struct standing *s)
 {
 	if (s->held > 0)
 		ledger_give(&s->request->all->held, s->request->peer.uid, s->held);
 	s->held = 0;
-	s->told.generation = generation_unref(s->told.generation);
+}
+
+static int hold(struct standing *s, size_t bytes, struct busy *ret)
+{
+	struct request *r = s->request;
+	size_t total, of_user;
+
+	give_back(s);
+	if (ledger_take(&r->all->held, r->peer.uid, bytes, &total, &of_user) < 0)
+		return -ENOMEM;
+	s->held = bytes;
+	return ledger_is_passed(r->privileged, total, of_user, ret) ? -EBUSY : 0;
+}
+
+static int remember_many(struct standing *s, struct busy *ret)
+{
+	struct request *r = s->request;
+	const struct result *result = r->answer.result;
+	ssize_t bytes = told_remember(&s->told, r->all->watches, result);
+
+	s->told.replied = result->began;
+	r->question.again = true;
+	return bytes < 0 ? (int)bytes : hold(s, (size_t)bytes, ret);
 }
 
 /* What was told is kept, for the changes since. Returns 0, -EBUSY or -ENOMEM. */
 static int remember_told(struct standing *s, struct generation *g, struct busy *ret)
 {
-	struct request *r = s->request;
-	size_t total, of_user;
-
 	if (g == s->told.generation)
 		return 0;
-	forget_told(s);
-	if (ledger_take(&r->all->held, r->peer.uid, g->bytes, &total, &of_user) < 0)
-		return -ENOMEM;
-	s->held = g->bytes;
+	generation_unref(s->told.generation);
 	s->told.generation = generation_ref(g);
-	return ledger_is_passed(r->privileged, total, of_user, ret) ? -EBUSY : 0;
+	return hold(s, g->bytes, ret);
 }
 
 static int remember(struct standing *s, struct busy *ret)
@@ -270,7 +297,7 @@ static bool send_replies(struct standing *s)
 		s->sent = s->batched = monotonic_ns();
 	if (!connection_send(r->connection, &r->answer.replies))
 		return false;
-	return !first || say(s, TOLD_READY);
+	return !first || is_monitor(s) || say(s, TOLD_READY);
 }
 
 /* Every look is paid for, whoever it was for, before the next. */
@@ -311,7 +338,7 @@ void standing_answered(struct standing *s)
 	if (a->result->error)
 		answer_drop(a);
 	else
-		error = remember(s, &busy);
+		error = is_monitor(s) ? remember_many(s, &busy) : remember(s, &busy);
 	if (error == -EBUSY)
 		end_by(s, ERROR_TOO_BUSY, error_busy(busy));
 	else if (error < 0)
@@ -339,7 +366,8 @@ struct standing *standing_free(struct standing *s)
 	if (!s)
 		return NULL;
 	standing_quiet(s);
-	forget_told(s);
+	give_back(s);
+	told_forget(&s->told);
 	s->request->all->n_standing--;
 	free(s);
 	return NULL;
@@ -358,7 +386,8 @@ int standing_new(struct request *r, struct standing **ret)
 		batches = MIN(batches, q->batches);
 	*s = (struct standing){
 		.request = r,
-		.least = TOLD_INTERVAL,
+		.least = q->method == METHOD_MONITOR ? q->interval * UINT64_C(1000000)
+						     : TOLD_INTERVAL,
 		.batch = NS_PER_SECOND / batches,
 		.heartbeat = q->heartbeat * NS_PER_SECOND,
 		.sent = monotonic_ns(),

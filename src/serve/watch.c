@@ -131,7 +131,8 @@ static void call_back(struct watches *all)
 		w->woken = false;
 		TAILQ_REMOVE(&all->woken, w, link);
 		TAILQ_INSERT_TAIL(&all->quiet, w, link);
-		w->changed(w->context);
+		if (w->changed)
+			w->changed(w->context);
 	}
 }
 
@@ -222,6 +223,11 @@ struct watches *watches_free(struct watches *all)
 enum events_level watches_level(const struct watches *all)
 {
 	return all->events ? events_level(all->events) : EVENTS_NONE;
+}
+
+bool watches_tell(const struct watches *all, enum event_kind kind)
+{
+	return all->events && events_tells(all->events, kind);
 }
 
 uint64_t watches_lost(const struct watches *all)

@@ -24,6 +24,8 @@ struct watches *watches_free(struct watches *all);
 
 /* What there is: EVENTS_NONE, too, if they could not be read. */
 enum events_level watches_level(const struct watches *all);
+/* Do events of that kind come at all? */
+bool watches_tell(const struct watches *all, enum event_kind kind);
 /* How many events were lost so far, whoever they were for. */
 uint64_t watches_lost(const struct watches *all);
 size_t watches_count(const struct watches *all);
@@ -36,7 +38,7 @@ struct watch_hints {
 	bool lost;                      /* some were lost: anything may have changed */
 };
 
-/* Called in the loop, a hundred times a second at most. It may free any watch. */
+/* May be NULL. Called in the loop, a hundred times a second at most. It may free any watch. */
 typedef void (*watch_callback)(void *context);
 
 /* Reads what has come by now, at once. Who is to be woken is so later, as ever. */
