@@ -173,6 +173,8 @@ static void answer_question(struct connection *c, struct question *q)
 	case METHOD_SUMMARIZE:
 	case METHOD_CLASSIFY:
 	case METHOD_LOCATE:
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
 	case METHOD_SUBSCRIBE:
 	case METHOD_MONITOR:
 	case METHOD_GET_PAGEMAP:

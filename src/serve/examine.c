@@ -357,8 +357,7 @@ static void examine_list(struct examination *e)
 		errors_fail(e->result, r);
 }
 
-/* The object of a passed descriptor, among all that there are: with who else holds it. */
-static bool discover_passed(struct examination *e)
+bool examine_passed(struct examination *e)
 {
 	struct question among = {.method = METHOD_GET_OBJECT, .fd = -1};
 	struct discovery alone = e->result->discovery;
@@ -392,7 +391,7 @@ static void examine_object(struct examination *e)
 	struct examination inner = *e;
 	int r;
 
-	if (!examine_find(e, true) || !discover_passed(e))
+	if (!examine_find(e, true) || !examine_passed(e))
 		return;
 	result->denied =
 		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
@@ -423,6 +422,10 @@ static void look(struct examination *e)
 		break;
 	case METHOD_SUBSCRIBE:
 		examine_subscription(e);
+		break;
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
+		examine_candidates(e);
 		break;
 	case METHOD_LOCATE:
 		examine_slots(e);

@@ -14,6 +14,7 @@
 #define HEARTBEAT_SECONDS 30
 #define HEARTBEAT_SECONDS_MAX 44
 #define BATCHES_MAX 1000
+#define AGE_SECONDS_MAX 3600
 #define INTERVAL_MILLISECONDS 1000
 #define INTERVAL_MILLISECONDS_MIN 100
 #define INTERVAL_MILLISECONDS_MAX 40000
@@ -26,6 +27,8 @@ static const char *const methods[METHOD_MAX] = {
 	[METHOD_SUMMARIZE] = "io.shmstate.Summarize",
 	[METHOD_CLASSIFY] = "io.shmstate.Classify",
 	[METHOD_LOCATE] = "io.shmstate.Locate",
+	[METHOD_FIND_CANDIDATES] = "io.shmstate.FindCandidates",
+	[METHOD_GET_REFAULTS] = "io.shmstate.GetRefaults",
 	[METHOD_SUBSCRIBE] = "io.shmstate.Subscribe",
 	[METHOD_MONITOR] = "io.shmstate.Monitor",
 	[METHOD_GET_PAGEMAP] = "io.shmstate.GetPagemap",
@@ -38,6 +41,11 @@ static const char *const methods[METHOD_MAX] = {
 const char *method_to_string(enum method method)
 {
 	return methods[method];
+}
+
+bool method_wants_whole(enum method method)
+{
+	return method == METHOD_FIND_CANDIDATES || method == METHOD_GET_REFAULTS;
 }
 
 bool method_goes_on(enum method method)
@@ -421,6 +429,24 @@ static int take_stability(struct question *q, struct json_object *value, const c
 	return take_flag(value, &q->stability);
 }
 
+static int take_age(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 0, AGE_SECONDS_MAX, &q->age);
+}
+
+static int take_max(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_number(value, INT64_MAX, &q->max_pages);
+}
+
+static int take_unproven(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_flag(value, &q->unproven);
+}
+
 static int take_interface(struct question *q, struct json_object *value, const char **bad)
 {
 	const char *s = text_of(value);
@@ -453,6 +479,15 @@ static const struct field parameters_of[METHOD_MAX][FIELDS_MAX] = {
 			     {"since", take_since, false},
 			     {"settleMilliseconds", take_settle, false}},
 	[METHOD_LOCATE] = {{"selector", take_selector, true}, {"range", take_range, false}},
+	[METHOD_FIND_CANDIDATES] = {{"selector", take_selector, true},
+				    {"ageSeconds", take_age, true},
+				    {"maxPages", take_max, false},
+				    {"range", take_range, false},
+				    {"unproven", take_unproven, false},
+				    {"probe", take_probe, false}},
+	[METHOD_GET_REFAULTS] = {{"selector", take_selector, true},
+				 {"range", take_range, false},
+				 {"probe", take_probe, false}},
 	[METHOD_SUBSCRIBE] = {{"selector", take_selector, true},
 			      {"range", take_range, false},
 			      {"states", take_states, false},
@@ -478,6 +513,7 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		.fd = -1,
 		.range = {.first = 0, .count = UINT64_MAX},
 		.states = UINT32_MAX,
+		.max_pages = UINT64_MAX,
 		.heartbeat = HEARTBEAT_SECONDS,
 		.interval = INTERVAL_MILLISECONDS,
 		.summarize = method == METHOD_MONITOR,

@@ -516,8 +516,7 @@ static void note_outs(struct history *h, struct past *past, const struct witness
 			if (e.state == PAGE_PRESENT)
 				find(&back, e.first, MIN(end, e.first + e.count) - e.first);
 	}
-	note(h, past, &back, g->ended,
-	     w->certain ? refault_time(w->counted) : REFAULTS_SUSPECTED);
+	note(h, past, &back, g->ended, w->certain ? refault_time(w->counted) : REFAULTS_SUSPECTED);
 }
 
 /* From when on nothing is missing, once this look has been added. */

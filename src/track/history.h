@@ -23,7 +23,7 @@ struct generation {
 	uint64_t number; /* of what differs never the same, nor after a restart; 0: none */
 	uint64_t began;  /* CLOCK_MONOTONIC, ns: when the look that it comes from */
 	uint64_t ended;
-	size_t bytes; /* memory that it takes */
+	size_t bytes;  /* memory that it takes */
 	bool in_order; /* what came back since the look before is known: none has overtaken it */
 	struct snapshot snapshot;
 };

@@ -59,8 +59,7 @@ void page_ranges_sort(struct page_ranges *r)
 		if (last && next.first <= end_of(last))
 			last->count = MAX(end_of(last), end_of(&next)) - last->first;
 		else
-			r->items[n++] = (struct page_range){next.first,
-							    end_of(&next) - next.first};
+			r->items[n++] = (struct page_range){next.first, end_of(&next) - next.first};
 	}
 	r->n_items = n;
 }
