@@ -54,6 +54,9 @@ struct options {
 	uint64_t rate;           /* bytes a second; 0: as fast as it goes */
 	uint64_t max_bytes;      /* 0: no cap */
 	bool dry_run;
+	unsigned interval; /* ms, of monitor; 0: the usual */
+	uint64_t count;    /* tables or batches; 0: until interrupted */
+	bool by_unit;      /* else by object */
 	enum json_mode json;
 	bool no_legend;
 	bool no_pager;
@@ -89,4 +92,6 @@ int verb_pageout(const struct options *options);
 int verb_capabilities(const struct options *options);
 int verb_status(const struct options *options);
 int verb_call(const struct options *options);
+int verb_monitor(const struct options *options);
+int verb_watch(const struct options *options);
 int verb_diff(const struct options *options);

@@ -19,8 +19,11 @@ enum {
 	CALL = 1 << 7,
 	DIFF = 1 << 8,
 	PAGEOUT = 1 << 9,
+	MONITOR = 1 << 10,
+	WATCH = 1 << 11,
+	LIVE = MONITOR | WATCH,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT,
+	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT | LIVE,
 	EITHER = PROBING | LOCATE | PAGEOUT | CAPABILITIES, /* the service, or directly */
 	ANY = EITHER | SELECTING | STATUS | CALL,
 };
@@ -40,6 +43,10 @@ static const struct verb verbs[] = {
 	 verb_pagemap, PAGEMAP},
 	{"pageout", "OBJECT", "Page an object out, and say which of its pages left", verb_pageout,
 	 PAGEOUT},
+	{"monitor", "[OBJECT]", "Show what goes out to the swap and comes in, again and again",
+	 verb_monitor, MONITOR},
+	{"watch", "OBJECT", "Show the state of every page, then what changes, as it does",
+	 verb_watch, WATCH},
 	{"capabilities", "", "Show what this kernel and this privilege allow", verb_capabilities,
 	 CAPABILITIES},
 	{"status", "", "Show what the service is, what it has done and what it allows", verb_status,
@@ -69,6 +76,9 @@ enum option_id {
 	OPT_RATE,
 	OPT_MAX,
 	OPT_DRY_RUN,
+	OPT_INTERVAL,
+	OPT_COUNT,
+	OPT_BY,
 	OPT_NO_LEGEND,
 	OPT_NO_PAGER,
 	OPT_VERSION,
@@ -92,11 +102,12 @@ static const struct option_spec {
 	 "memfd, tmpfs, sysv, anon, shmem, hugetlb, secretmem, guest_memfd"},
 	{OPT_SORT, "sort", "COLUMN", LIST, "Sort by this column"},
 	{'r', "reverse", NULL, LIST, "Reverse the order"},
-	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE | PAGEOUT, "Sizes in bytes"},
-	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP,
+	{'b', "bytes", NULL, LIST | SHOW | DUMP | DIFF | LOCATE | PAGEOUT | MONITOR,
+	 "Sizes in bytes"},
+	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP | WATCH,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
+	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT | WATCH,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
 	{OPT_RANGES, "ranges", "FILE", PAGEOUT,
@@ -106,7 +117,10 @@ static const struct option_spec {
 	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
 	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
 	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
-	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF,
+	{OPT_INTERVAL, "interval", "TIME", MONITOR, "From one table to the next: 1s, 500ms"},
+	{OPT_COUNT, "count", "N", LIVE, "End after N tables, or N batches of changes"},
+	{OPT_BY, "by", "WHAT", MONITOR, "A line for each object, or unit"},
+	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF | LIVE,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
 	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
@@ -229,6 +243,14 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_MAX:
 	case OPT_DRY_RUN:
 		return parse_pageout_option(id, arg, o);
+	case OPT_INTERVAL:
+		return parse_interval(arg, o);
+	case OPT_COUNT:
+		if (parse_u64(arg, 10, &o->count) < 0 || o->count == 0)
+			return usage_error("--count=%s: expected a number from 1 on", arg);
+		break;
+	case OPT_BY:
+		return parse_by(arg, o);
 	case OPT_SORT:
 		o->sort = arg;
 		break;
@@ -296,7 +318,7 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT | WATCH)) && selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
