@@ -206,17 +206,19 @@ static void add_unproven(struct json_object *reasons, const struct result *r, ui
 	}
 }
 
-static void add_process(struct json_object *j, struct json_object *reasons, const struct result *r)
+static void add_process(struct json_object *j, const struct result *r)
 {
+	const char *reason = NULL;
+
+	if (r->several_processes)
+		reason = "several processes map it, and the kernel pages out only what one maps";
+	else if (r->process == 0 && r->denied)
+		reason = "not all who may map it could be seen";
+	else if (r->process == 0)
+		reason = "no process maps it";
 	json_object_object_add(j, "process",
 			       r->process > 0 ? json_number((uint64_t)r->process) : NULL);
-	if (r->several_processes)
-		add_reason(reasons, "several processes map it, so that there are no addresses: the "
-				    "kernel pages out what one of them maps only");
-	else if (r->process == 0 && r->denied)
-		add_reason(reasons, "not all who may map it could be seen: there are no addresses");
-	else if (r->process == 0)
-		add_reason(reasons, "no process maps it: there are no addresses");
+	json_object_object_add(j, "addressReason", reason ? json_object_new_string(reason) : NULL);
 }
 
 struct json_object *answer_candidates(struct answer *a, struct reply_draft *draft)
@@ -244,7 +246,7 @@ struct json_object *answer_candidates(struct answer *a, struct reply_draft *draf
 	if (!p.proven && n.quiet > 0)
 		add_unproven(reasons, r, a->question->age, &p);
 	add_snapshot_reasons(reasons, &r->snapshot);
-	add_process(j, reasons, r);
+	add_process(j, r);
 	add_incomplete(j, reasons);
 	ranges = given ? make_ranges(a, &p, &draft->goes_on) : json_object_new_array();
 	json_object_object_add(j, "first", json_number(first));
