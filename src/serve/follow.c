@@ -326,6 +326,8 @@ static const char *why_unknown(const struct followers *all, const struct followe
 void followers_tell(struct followers *all, const struct request *r, struct result *result)
 {
 	struct follower *f = find(all, &result->identity);
+	/* Of what went out it is not known yet which has come back: the next look tells. */
+	bool candidates = r->question.method == METHOD_FIND_CANDIDATES;
 	uint64_t lease =
 		MIN(MAX(2 * (uint64_t)r->question.age, LEASE_SECONDS_MIN), LEASE_SECONDS_MAX);
 
@@ -335,7 +337,7 @@ void followers_tell(struct followers *all, const struct request *r, struct resul
 	}
 	if (!f || !f->watch || f->seen == 0 || f->seen > result->comebacks.known ||
 	    !result->generation->in_order || is_of_driver(result) ||
-	    add_outs(result, &f->outs) < 0 || add_outs(result, &f->told) < 0)
+	    (candidates && (add_outs(result, &f->outs) < 0 || add_outs(result, &f->told) < 0)))
 		result->comebacks.known = 0;
 	if (!f)
 		f = begin(all, r, result);

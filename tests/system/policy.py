@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Policies on real memory: policy.py KIND, where KIND (zram or file) is the swap that is on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PAGE = os.sysconf("SC_PAGESIZE")
+HERE = os.path.dirname(os.path.abspath(__file__))
+MIB = int(os.environ.get("SHMSTATE_POLICY_MIB", "192"))
+wrong = 0
+
+
+def check(true, what):
+    global wrong
+    if not true:
+        wrong += 1
+    print(("ok      " if true else "WRONG   ") + what, flush=True)
+
+
+class Guest:
+    def __init__(self, name, pages, group=None):
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", os.path.join(HERE, "policy_guest.py"), name, str(pages)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=group.enter if group else None,
+        )
+        self.pid = int(self.process.stdout.readline())
+
+    def do(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        text = self.process.stdout.readline().strip()
+        return None if text == "None" else int(text)
+
+    def resident(self):
+        """Pages that it has mapped and that are in RAM, by the kernel's own count."""
+        with open(f"/proc/{self.pid}/status") as status:
+            for line in status:
+                if line.startswith("RssShmem:"):
+                    return int(line.split()[1]) * 1024 // PAGE
+        raise RuntimeError("no RssShmem")
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Group:
+    """A memory cgroup, by which alone a swap cache can be emptied."""
+
+    def __init__(self):
+        self.v1 = os.path.exists("/sys/fs/cgroup/memory/memory.force_empty")
+        root = "/sys/fs/cgroup/memory" if self.v1 else "/sys/fs/cgroup"
+        if not self.v1:
+            with open(f"{root}/cgroup.subtree_control", "w") as control:
+                control.write("+memory")
+        self.path = f"{root}/shmstate-policy-{os.getpid()}"
+        os.mkdir(self.path)
+
+    def enter(self):
+        with open(f"{self.path}/cgroup.procs", "w") as procs:
+            procs.write(str(os.getpid()))
+
+    def reclaim(self, n):
+        try:
+            with open(f"{self.path}/" + ("memory.force_empty" if self.v1 else "memory.reclaim"), "w") as f:
+                f.write("0" if self.v1 else str(n))
+        except OSError:
+            pass  # less than that was left
+
+    def remove(self):
+        for _ in range(50):
+            try:
+                os.rmdir(self.path)
+                return
+            except OSError:
+                time.sleep(0.1)
+
+
+class Service:
+    def __init__(self, folder):
+        self.socket = os.path.join(folder, "socket")
+        self.folder = folder
+        self.process = subprocess.Popen([os.environ["SHMSTATED"], "--socket", self.socket])
+        for _ in range(200):
+            if os.path.exists(self.socket):
+                break
+            time.sleep(0.05)
+        # the loop calls it as anybody would
+        wrapper = os.path.join(folder, "shmstatectl")
+        with open(wrapper, "w") as f:
+            f.write(f'#!/bin/sh\nexec "{os.environ["SHMSTATECTL"]}" "$@" --socket="{self.socket}"\n')
+        os.chmod(wrapper, 0o755)
+
+    def ask(self, *words, codes=(0,)):
+        r = subprocess.run(
+            [os.environ["SHMSTATECTL"], *words, "--json=short", "--socket", self.socket],
+            capture_output=True,
+            text=True,
+        )
+        if r.returncode not in codes:
+            raise RuntimeError(f"{words}: exit {r.returncode}: {r.stderr}")
+        return json.loads(r.stdout)
+
+    def call(self, method, name, **parameters):
+        parameters["selector"] = {"name": name}
+        return self.ask("call", method, json.dumps(parameters))
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def refaults(service, guest):
+    return service.ask("refaults", "--name", guest.name, codes=(0, 3))
+
+
+def object_of(service, guest):
+    return service.ask("show", "--name", guest.name)["object"]
+
+
+class Run:
+    """One policy on one guest, of which every third chunk is in use all the time."""
+
+    def __init__(self, service, name, age, seconds):
+        pages = MIB * 1024 * 1024 // PAGE
+        self.guest = Guest(name, pages)
+        self.hot = self.guest.do("run", 3, 16)
+        self.target = pages * 2 // 5
+        self.samples = []
+        self.reached = None
+        before = self.guest.do("faults")
+        start = time.monotonic()
+        loop = subprocess.Popen(
+            ["sh", os.path.join(HERE, "../../examples/policy-loop"), object_of(service, self.guest), str(self.target), age],
+            env=dict(os.environ, PATH=service.folder + ":" + os.environ["PATH"], PERIOD="0.5", CHUNK="32M"),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while time.monotonic() < start + seconds:
+            time.sleep(0.5)
+            now = time.monotonic() - start
+            resident, faults = self.guest.resident(), self.guest.do("faults") - before
+            self.samples.append((now, resident, faults))
+            if resident <= self.target:
+                self.reached = self.reached or now
+        check(loop.poll() is None, f"age {age}: the loop runs on")
+        os.killpg(loop.pid, signal.SIGTERM)
+        loop.wait()
+        self.faults = self.samples[-1][2]
+        self.late = self.faults - self.samples[len(self.samples) * 2 // 3][2]
+        self.resident = self.samples[-1][1]
+        self.times = max([e["times"] for e in refaults(service, self.guest)["extents"]], default=0)
+        self.passes = self.guest.do("passes")
+        self.guest.do("halt")
+        check(self.guest.do("verify") == 0, f"age {age}: the guest reads what it wrote")
+        self.guest.end()
+
+    def tell(self, what):
+        reached = f"{self.reached:.1f} s" if self.reached else "never"
+        print(f"{what}: {self.hot} pages in use, target {self.target} pages, reached: {reached}, at the end {self.resident}; "
+              f"major faults {self.faults}, in the last third {self.late}; came back {self.times} times at most; "
+              f"passes {self.passes}")
+        print("  seconds, resident, major faults: " + " ".join(f"{t:.1f}:{r}:{f}" for t, r, f in self.samples[::4]), flush=True)
+
+
+def loop_reaches_its_target(service):
+    seconds = float(os.environ.get("SHMSTATE_POLICY_SECONDS", "24"))
+    policy = Run(service, "policy-guest", "600s", seconds)
+    policy.tell("policy")
+    naive = Run(service, "policy-naive", "0s", seconds)
+    naive.tell("naive (age 0)")
+    check(policy.reached is not None, "the loop reaches its target")
+    check(policy.resident <= policy.target, "and stays there")
+    check(policy.times <= 2, "what is in use comes back twice at most")
+    check(policy.faults <= policy.hot * 2, "and so do major faults")
+    check(policy.late <= policy.hot // 50, "then there are none")
+    check(naive.late > 10 * max(policy.late, policy.hot // 50), "a loop that forgets thrashes on and on")
+
+
+def fault_around_neighbours(service):
+    """A halted guest is all out. Who reads one page brings neighbours into the swap cache."""
+    group = Group()
+    guest = Guest("policy-halted", 4096, group)
+    try:
+        service.call("FindCandidates", guest.name, ageSeconds=2)
+        guest.do("pageout", 0, 4096)
+        for _ in range(20):
+            group.reclaim(64 << 20)
+            counts = service.call("Summarize", guest.name)["counts"]
+            if counts["swapped"] == 4096:
+                break
+            time.sleep(0.2)
+        check(counts["swapped"] == 4096, f"the guest is out: {counts}")
+        time.sleep(2.5)
+        # the kernel reads ahead once it sees that slots are asked for one after the other
+        faults, touched = guest.do("faults"), []
+        while counts["swap_cache"] == 0 and len(touched) < 16:
+            touched.append(1000 + len(touched))
+            guest.do("touch", touched[-1], 1)
+            time.sleep(0.1)
+            counts = service.call("Summarize", guest.name)["counts"]
+        faults, n = guest.do("faults") - faults, len(touched)
+        back = service.call("GetRefaults", guest.name)
+        check(faults == n and counts["present"] == n, f"{n} pages were touched: {counts}")
+        check(counts["swap_cache"] > 0, f"neighbours came along: {counts['swap_cache']}")
+        extents = [(e["first"], e["count"], e["times"]) for e in back["extents"]]
+        pages = [page for first, count, times in extents for page in range(first, first + count) if times == 1]
+        check(pages == touched, f"but only what was touched came back: {extents}")
+        answer = service.call("FindCandidates", guest.name, ageSeconds=2)
+        check(
+            (answer["presentPages"], answer["candidatePages"], answer["recentPages"]) == (n, 0, n),
+            "nothing is worth paging out: what is in RAM is in use, and neighbours are out already",
+        )
+        check(answer["unprovenPages"] == 0 and not answer["incomplete"], "and that is known")
+        # what is taken back from the swap cache has come back all the same, without a major fault
+        states = service.call("Classify", guest.name, states=["swap_cache"])["extents"]
+        faults = guest.do("faults")
+        guest.do("touch", states[0]["first"], 1)
+        check(guest.do("faults") == faults, "a neighbour is taken from RAM")
+        pages = [p for e in service.call("GetRefaults", guest.name)["extents"] for p in range(e["first"], e["first"] + e["count"])]
+        check(pages == sorted(touched + [states[0]["first"]]), f"and has come back, for it is in use: {pages}")
+    finally:
+        guest.end()
+        group.remove()
+
+
+def ranges_of(changes, to):
+    return [(c["first"], c["count"]) for c in changes if c["to"] == to and c["from"] in ("swapped", "swap_cache")]
+
+
+def scan_and_page_out(service):
+    """Somebody reads the pages of a guest from outside, and sends back just what he brought in."""
+    guest = Guest("policy-scanned", 8192)
+    try:
+        service.call("FindCandidates", guest.name, ageSeconds=1)
+        guest.do("pageout", 2048, 4096)
+        time.sleep(1.2)
+        before = service.call("Summarize", guest.name)
+        out = before["counts"]["swapped"]
+        check(out >= 4000, f"half of the guest is out: {out} pages")
+        guest.do("touch", 3000, 50)  # the guest itself
+        generation = service.call("Summarize", guest.name)["generation"]
+        guest.do("touch", 0, 8192)  # the scanner; in its stead, for what others map does not go out
+        delta = service.call("Classify", guest.name, since=generation)
+        mine = ranges_of(delta["changes"], "present")
+        brought = sum(count for _, count in mine)
+        check(brought == out - 50, f"the delta names what the scan brought in: {brought} pages")
+        check(not any(f < 3050 and f + n > 3000 for f, n in mine), "and not what the guest took back before")
+        lines = "".join(f"{first},{count}\n" for first, count in mine)
+        r = subprocess.run(
+            [os.environ["SHMSTATECTL"], "pageout", "--name", guest.name, "--ranges=-", "--socket", service.socket],
+            input=lines, capture_output=True, text=True,
+        )
+        check(r.returncode in (0, 3), f"they are sent back: exit {r.returncode} {r.stderr.strip()}")
+        after = service.call("Classify", guest.name, since=before["generation"])
+        back = ranges_of(after["changes"], "present")
+        check(back == [(3000, 50)], f"since before the scan only what the guest took has come back: {back}")
+        # it is known that they came back, once: who sent them back on purpose names them, not the age
+        extents = {(e["first"], e["count"]): e["times"] for e in service.call("GetRefaults", guest.name)["extents"]}
+        check(set(extents.values()) == {1}, f"each page came back once: {extents}")
+        answer = service.call("FindCandidates", guest.name, ageSeconds=1)
+        check(
+            answer["presentPages"] == 8192 - out + 50 and answer["recentPages"] == 50,
+            f"what is in RAM is what was, and what the guest took: {answer['presentPages']}, {answer['recentPages']}",
+        )
+    finally:
+        guest.end()
+
+
+def without_events(service):
+    """It is said what is not known, and nothing is given for known."""
+    guest = Guest("policy-unproven", 1024)
+    try:
+        answer = service.call("FindCandidates", guest.name, ageSeconds=5)
+        check(
+            answer["candidatePages"] == 0 and answer["unprovenPages"] == 1024 and answer["incomplete"],
+            "of an object that was never followed nothing is known",
+        )
+        r = subprocess.run(
+            [os.environ["SHMSTATECTL"], "candidates", "--name", guest.name, "--age=3s", "--wait", "--format=csv",
+             "--socket", service.socket],
+            capture_output=True, text=True,
+        )
+        check(r.returncode == 0 and r.stdout.splitlines()[1].startswith("0,1024,7f"), f"--wait waits until it is: {r.stdout!r} {r.stderr!r}")
+        # went out and came back between two looks: events tell
+        service.call("FindCandidates", guest.name, ageSeconds=3)
+        guest.do("pageout", 100, 200)
+        guest.do("touch", 100, 50)
+        answer = service.call("FindCandidates", guest.name, ageSeconds=3)
+        check(answer["recentPages"] == 50, f"what went out and came back between two looks: {answer['recentPages']}")
+        check(
+            [(r["first"], r["count"]) for r in answer["ranges"]] == [(0, 100), (300, 724)],
+            "is no candidate",
+        )
+        check(answer["process"] == guest.pid, "the process that maps it")
+        status = service.ask("status")
+        check(status["connections"] <= 1, "nothing else is connected")
+        links = []
+        for fd in os.listdir(f"/proc/{service.process.pid}/fd"):
+            try:
+                links.append(os.readlink(f"/proc/{service.process.pid}/fd/{fd}"))
+            except OSError:
+                pass
+        check(not any("policy-unproven" in link for link in links), "nothing of the object is open between looks")
+    finally:
+        guest.end()
+
+
+def main():
+    parts = {
+        "zram": [without_events, scan_and_page_out, loop_reaches_its_target],
+        "file": [fault_around_neighbours],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(folder)
+        try:
+            for part in parts[sys.argv[1]]:
+                if len(sys.argv) > 2 and part.__name__ not in sys.argv[2:]:
+                    continue
+                print(f"-- {part.__name__}", flush=True)
+                part(service)
+        finally:
+            service.end()
+    sys.exit(1 if wrong else 0)
+
+
+main()
