@@ -147,6 +147,7 @@ void client_ready(struct client *c, int epoll, uint32_t events);
 
 struct footprint {
 	long fds, threads, rss_kib;
+	long kept_kib; /* of this: answers that are kept, as it was told to */
 	bool sanitized; /* its memory is not to be judged then */
 };
 
