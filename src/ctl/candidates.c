@@ -222,29 +222,14 @@ static int report_unproven(const struct options *o, struct json_object *reply)
 	return report_reasons(reply);
 }
 
-static struct json_object *make_parameters(struct remote *r, struct page_range range,
-					   uint64_t max_pages)
-{
-	const struct options *o = r->base.options;
-	struct json_object *j = json_object_new_object();
-
-	json_object_object_add(j, "ageSeconds", json_number(o->age));
-	json_object_object_add(j, "unproven", json_object_new_boolean(o->unproven));
-	if (max_pages < UINT64_MAX)
-		json_object_object_add(j, "maxPages", json_number(max_pages));
-	remote_add_probe(r, j);
-	remote_add_range(r, j, range);
-	return j;
-}
-
-/* Until all that is no candidate came back within the age, or that cannot be told here. */
+/* Until it is known what came back within the age, or where that cannot be known. */
 static int wait_for_proof(struct remote *r, struct page_range range)
 {
 	for (;;) {
 		uint64_t pages = 0, seconds = 0;
 		struct json_object *reply;
 		int error =
-			remote_ask(r, "FindCandidates", make_parameters(r, range, 0), true, &reply);
+			remote_ask(r, "FindCandidates", remote_make_candidates(r, range, 0), true, &reply);
 		bool can_be;
 
 		if (error < 0)
@@ -285,7 +270,7 @@ static int find_candidates(struct remote *r, struct pages *p, struct page_range 
 	error = o->wait ? wait_for_proof(r, range) : 0;
 	if (error < 0)
 		return remote_failed(r, error);
-	code = ask(r, p, "FindCandidates", make_parameters(r, range, max));
+	code = ask(r, p, "FindCandidates", remote_make_candidates(r, range, max));
 	return code != 0 ? code : report_unproven(o, p->first);
 }
 

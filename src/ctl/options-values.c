@@ -85,7 +85,7 @@ int parse_age(const char *arg, struct options *o)
 	uint64_t ms;
 
 	if (parse_time(arg, &ms) < 0 || ms % 1000 != 0 || ms > AGE_MS_MAX)
-		return usage_error("--age=%s: expected a time from 0s to 3600s, in whole seconds",
+		return usage_error("--age=%s: expected a time from 0s to 1h, in whole seconds",
 				   arg);
 	o->age = (unsigned)(ms / 1000);
 	return 0;

@@ -127,7 +127,7 @@ static const struct option_spec {
 	 "No more than so many are paged out, or given; K, M, G, T"},
 	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
 	{OPT_AGE, "age", "TIME", FIND,
-	 "Not what came back from the swap within TIME: 60s (the default), 10m"},
+	 "Not what came back from the swap within TIME: 60s (the default), 10min"},
 	{OPT_WAIT, "wait", NULL, FIND, "Wait until it is known what did, for TIME at most"},
 	{OPT_UNPROVEN, "unproven", NULL, FIND, "Give also what may have come back within TIME"},
 	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
