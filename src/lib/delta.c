@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/shmstate/shmstate.h"
+#include "lib/sealed.h"
 #include "util/util.h"
-
-/* What cannot be cut short cannot raise SIGBUS, and what cannot change stays as it was checked. */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_WRITE)
 
 /* Seven bits each of 64. */
 #define NUMBER_BYTES 10
@@ -50,40 +45,21 @@ static int check_header(const struct shmstate_delta_header *h, uint64_t file_siz
 static int map_memory(int fd, struct shmstate_delta *d)
 {
 	struct shmstate_delta_header *h = &d->header;
-	struct stat st;
-	ssize_t n;
-	int r, seals = fcntl(fd, F_GET_SEALS);
+	uint64_t size, pages, old_pages;
+	int r = sealed_read(fd, h, sizeof(*h), &size);
 
-	if (seals < 0)
-		return errno == EBADF ? -EBADF : -EBADMSG;
-	if ((seals & SEALS) != SEALS)
-		return -EBADMSG;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	n = pread(fd, h, sizeof(*h), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(*h))
-		return -EBADMSG;
-	r = check_header(h, (uint64_t)st.st_size);
+	if (r >= 0)
+		r = check_header(h, size);
+	if (r >= 0)
+		r = sealed_map(fd, h->size, &d->memory);
 	if (r < 0)
 		return r;
-	if (h->size > SIZE_MAX)
-		return -EFBIG;
-	/* Before Linux 6.7 what is sealed against writing cannot be mapped as shared. */
-	d->memory = mmap(NULL, (size_t)h->size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (d->memory == MAP_FAILED)
-		return -errno;
 	d->records = (const unsigned char *)d->memory + h->records;
 	d->n_bytes = h->size - h->records;
-	d->common = pages_of(h->object_size, h->page_size);
-	d->end = pages_of(h->old_object_size, h->page_size);
-	if (d->common > d->end) {
-		uint64_t larger = d->common;
-
-		d->common = d->end;
-		d->end = larger;
-	}
+	pages = pages_of(h->object_size, h->page_size);
+	old_pages = pages_of(h->old_object_size, h->page_size);
+	d->common = MIN(pages, old_pages);
+	d->end = MAX(pages, old_pages);
 	return 0;
 }
 

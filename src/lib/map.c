@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/map-inside.h"
+#include "lib/sealed.h"
 #include "util/util.h"
-
-/* What cannot be cut short cannot raise SIGBUS, and what cannot change stays as it was checked. */
-#define SEALS (F_SEAL_SHRINK | F_SEAL_WRITE)
 
 /* n items of this size from the offset on lie in size bytes. */
 static bool fits(uint64_t offset, uint64_t n, size_t item, uint64_t size)
@@ -77,30 +72,15 @@ static int check_segments(const struct shmstate_map *map)
 static int map_memory(int fd, struct shmstate_map *map)
 {
 	struct shmstate_map_header h;
-	struct stat st;
-	ssize_t n;
-	int r, seals = fcntl(fd, F_GET_SEALS);
+	uint64_t size;
+	int r = sealed_read(fd, &h, sizeof(h), &size);
 
-	if (seals < 0)
-		return errno == EBADF ? -EBADF : -EBADMSG;
-	if ((seals & SEALS) != SEALS)
-		return -EBADMSG;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	n = pread(fd, &h, sizeof(h), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(h))
-		return -EBADMSG;
-	r = check_header(&h, (uint64_t)st.st_size);
+	if (r >= 0)
+		r = check_header(&h, size);
+	if (r >= 0)
+		r = sealed_map(fd, h.size, &map->memory);
 	if (r < 0)
 		return r;
-	if (h.size > SIZE_MAX)
-		return -EFBIG;
-	/* Before Linux 6.7 what is sealed against writing cannot be mapped as shared. */
-	map->memory = mmap(NULL, (size_t)h.size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (map->memory == MAP_FAILED)
-		return -errno;
 	map->header = h;
 	map->segments = (const void *)((const char *)map->memory + h.segments);
 	map->blocks = (const void *)((const char *)map->memory + h.blocks);
