@@ -3,6 +3,8 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +40,7 @@ class Guest:
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.process.stdin.flush()
         text = self.process.stdout.readline().strip()
-        return None if text == "None" else int(text)
+        return int(text) if text.isdigit() else text
 
     def resident(self):
         """Pages that it has mapped and that are in RAM, by the kernel's own count."""
@@ -88,10 +90,15 @@ class Group:
 
 
 class Service:
-    def __init__(self, folder):
+    def __init__(self, folder, config="", **variables):
         self.socket = os.path.join(folder, "socket")
         self.folder = folder
-        self.process = subprocess.Popen([os.environ["SHMSTATED"], "--socket", self.socket])
+        with open(os.path.join(folder, "shmstated.conf"), "w") as f:
+            f.write(config)
+        self.process = subprocess.Popen(
+            [os.environ["SHMSTATED"], "--socket", self.socket, "--config", os.path.join(folder, "shmstated.conf")],
+            env=dict(os.environ, **variables),
+        )
         for _ in range(200):
             if os.path.exists(self.socket):
                 break
@@ -278,7 +285,7 @@ def scan_and_page_out(service):
         guest.end()
 
 
-def without_events(service):
+def what_is_known(service):
     """It is said what is not known, and nothing is given for known."""
     guest = Guest("policy-unproven", 1024)
     try:
@@ -317,9 +324,132 @@ def without_events(service):
         guest.end()
 
 
+class Truth:
+    """What a guest did, page by page: when each page came back last."""
+
+    def __init__(self, guest, pages, age):
+        self.guest, self.pages, self.age = guest, pages, age
+        self.back = {}
+        self.maybe = {}
+        self.out = set()
+        self.answers = self.given = self.left_out = self.wrong = self.missing = self.unproven = 0
+
+    def page_out(self):
+        count = random.choice((1, 3, 20, 100, 300))
+        first = random.randrange(self.pages - count)
+        self.guest.do("pageout", first, count)
+        self.out |= set(range(first, first + count))
+
+    def take_back(self):
+        if not self.out:
+            return
+        first = random.choice(sorted(self.out))
+        count = min(random.choice((1, 2, 30, 200)), self.pages - first)
+        before = time.monotonic()
+        text = self.guest.do("takeback", first, count)
+        # for mincore the swap cache is RAM: these may have come back
+        self.maybe |= {page: time.monotonic() for page in self.out & set(range(first, first + count))}
+        self.out -= set(range(first, first + count))
+        for page in str(text).split(",") if text != "none" else ():
+            self.back[int(page)] = (before, time.monotonic())
+
+    def compare(self, service):
+        asked = time.monotonic()
+        answer = service.call("FindCandidates", self.guest.name, ageSeconds=self.age)
+        answered = time.monotonic()
+        given = {p for r in answer["ranges"] for p in range(r["first"], r["first"] + r["count"])}
+        lately = {p for p, (began, _) in self.back.items() if began > answered - self.age}
+        # a look a second tells when, at the latest
+        long_ago = {p for p in range(self.pages) if max(self.back.get(p, (0, 0))[1], self.maybe.get(p, 0)) < asked - self.age - 2.5}
+        self.answers += 1
+        self.given += len(given)
+        self.left_out += len(lately - self.out)
+        self.wrong += len(given & lately)
+        self.unproven += answer["unprovenPages"] > 0
+        if answer["unprovenPages"] == 0:
+            self.missing += len(long_ago - self.out - given)
+
+    def run(self, service, seconds):
+        random.seed(11)
+        service.call("FindCandidates", self.guest.name, ageSeconds=self.age)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            random.choice((self.page_out, self.take_back, self.take_back))()
+            if random.random() < 0.3:
+                self.compare(service)
+            time.sleep(random.choice((0, 0, 0.01, 0.1)))
+        return f"{self.answers} answers, {self.given} pages given, {self.left_out} left out, {self.unproven} answers unproven"
+
+
+def never_wrong(service, what="events", all_unproven=False):
+    """Pages go out and come back at random. None that came back within the age is ever given."""
+    guest = Guest("policy-random", 2048)
+    try:
+        truth = Truth(guest, 2048, 3)
+        told = truth.run(service, float(os.environ.get("SHMSTATE_POLICY_RANDOM_SECONDS", "15")))
+        check(truth.wrong == 0, f"{what}: {truth.wrong} pages that came back lately were given: {told}")
+        check(truth.missing == 0, f"{what}: {truth.missing} pages that did not were left out, though it is known")
+        if all_unproven:
+            check(truth.given == 0, f"{what}: nothing was given that is not known")
+        else:
+            check(truth.given > 0 and truth.left_out > 100, f"{what}: there was something to tell")
+    finally:
+        guest.end()
+
+
+def never_wrong_without_events(_):
+    for what, config, variables in (
+        ("no events", "[Service]\nEvents=none\n", {}),
+        ("every second event is lost", "", {"SHMSTATE_TEST_DROP_EVENTS": "2"}),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            service = Service(folder, config, **variables)
+            try:
+                never_wrong(service, what, True)
+            finally:
+                service.end()
+
+
+def stays_while_it_follows(_):
+    """Whoever was started for a client, and has none any more, does not go while it follows an object."""
+    program = shutil.which("systemd-socket-activate")
+    if not program:
+        print("not tried: there is no systemd-socket-activate")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        socket, config = os.path.join(folder, "socket"), os.path.join(folder, "conf")
+        with open(config, "w") as f:
+            f.write("[Service]\nIdleSeconds=1\n")
+        activator = subprocess.Popen(
+            [program, "-l", socket, os.environ["SHMSTATED"], "--config", config], stderr=subprocess.DEVNULL
+        )
+        guest = Guest("policy-stays", 64)
+        try:
+            while not os.path.exists(socket):
+                time.sleep(0.05)
+            ask = lambda method, **p: json.loads(subprocess.run(
+                [os.environ["SHMSTATECTL"], "call", method, json.dumps(p), "--socket", socket],
+                capture_output=True, text=True).stdout)
+            ask("FindCandidates", selector={"name": guest.name}, ageSeconds=1)
+            time.sleep(4)
+            check(activator.poll() is None and ask("GetStatus")["uptimeSeconds"] >= 3, "it is still there")
+            answer = ask("FindCandidates", selector={"name": guest.name}, ageSeconds=3)
+            check(answer["unprovenPages"] == 0, "and has gone on following")
+            guest.end()
+            time.sleep(4)
+            check(activator.poll() is not None, "with the object it goes")
+        finally:
+            guest.end()
+            activator.kill()
+            activator.wait()
+
+
 def main():
     parts = {
-        "zram": [without_events, scan_and_page_out, loop_reaches_its_target],
+        "zram": [
+            what_is_known, never_wrong, never_wrong_without_events, stays_while_it_follows, scan_and_page_out,
+            loop_reaches_its_target,
+        ],
         "file": [fault_around_neighbours],
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -58,6 +58,14 @@ class Guest:
         libc = ctypes.CDLL(None, use_errno=True)
         return libc.madvise(ctypes.c_void_p(self.address + first * PAGE), ctypes.c_size_t(count * PAGE), MADV_PAGEOUT)
 
+    def take_back(self, first, count):
+        """Touches pages; which of them were in the swap, by mincore."""
+        out = (ctypes.c_ubyte * count)()
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mincore(ctypes.c_void_p(self.address + first * PAGE), ctypes.c_size_t(count * PAGE), out)
+        self.touch(first, count)
+        return ",".join(str(first + i) for i in range(count) if not out[i] & 1) or "none"
+
     def verify(self):
         return sum(
             self.memory[page * PAGE : page * PAGE + 16] != page.to_bytes(8, "little") * 2
@@ -73,6 +81,7 @@ def main():
         "touch": guest.touch,
         "write": guest.write,
         "pageout": guest.page_out,
+        "takeback": guest.take_back,
         "verify": guest.verify,
         "faults": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_majflt,
         "passes": lambda: guest.passes,
