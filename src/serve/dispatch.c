@@ -7,6 +7,7 @@
 #include "serve/description.h"
 #include "serve/discard.h"
 #include "serve/errors.h"
+#include "serve/follow.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
 #include "util/util.h"
@@ -69,6 +70,8 @@ static struct json_object *make_history(const struct server *s)
 	json_object_object_add(j, "generations", json_number(usage.generations));
 	json_object_object_add(j, "bytes", json_number(usage.bytes));
 	json_object_object_add(j, "droppedGenerations", json_number(usage.dropped));
+	json_object_object_add(j, "followedObjects",
+			       json_number(followers_count(s->requests.followers)));
 	return j;
 }
 
