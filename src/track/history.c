@@ -14,10 +14,11 @@
 struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended)
 {
 	struct generation *g = calloc(1, sizeof(*g));
-	const struct state_map *map = &s->map;
+	const struct state_map *map;
 
 	if (!g)
 		return NULL;
+	map = &g->snapshot.map;
 	atomic_init(&g->n_references, 1);
 	g->began = began;
 	g->ended = ended;

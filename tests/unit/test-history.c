@@ -291,6 +291,10 @@ static void test_memory(void **state)
 		}
 		g = generation_new(&s, 0, 0);
 		assert_true(g->bytes <= (1 << 20) * 3 / 8 + 1024);
+		/* and is counted */
+		assert_true(g->bytes >=
+			    g->snapshot.map.n_dense * sizeof(struct state_block) +
+				    g->snapshot.map.n_segments * sizeof(struct state_segment));
 		generation_unref(g);
 	}
 }
