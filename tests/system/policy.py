@@ -15,6 +15,7 @@ PAGE = os.sysconf("SC_PAGESIZE")
 HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = int(os.environ.get("SHMSTATE_POLICY_MIB", "192"))
 wrong = 0
+visible = None  # a folder that anybody may read
 
 
 def check(true, what):
@@ -25,14 +26,17 @@ def check(true, what):
 
 
 class Guest:
-    def __init__(self, name, pages, group=None):
+    def __init__(self, name, pages, group=None, user=None):
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-B", os.path.join(HERE, "policy_guest.py"), name, str(pages)],
+            [sys.executable, "-B", os.path.join(visible, "policy_guest.py"), name, str(pages)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=group.enter if group else None,
+            user=user,
+            group=user,
+            extra_groups=() if user else None,
         )
         self.pid = int(self.process.stdout.readline())
 
@@ -442,15 +446,52 @@ def stays_while_it_follows(_):
             activator.wait()
 
 
+def for_others(service):
+    """Another user is told of his own objects, and a few of them are followed."""
+    nobody = 65534
+    guests = [Guest(f"policy-nobody-{i}", 16, user=nobody) for i in range(9)]
+    own = Guest("policy-root", 16)
+
+    def ask(guest, method, **parameters):
+        parameters["selector"] = {"pid": guest.pid, "name": guest.name}
+        r = subprocess.run(
+            [os.path.join(visible, "client"), "call", method, json.dumps(parameters), "--socket", service.socket],
+            capture_output=True, text=True, user=nobody, group=nobody, extra_groups=(),
+        )
+        return json.loads(r.stdout) if r.returncode == 0 else r.stderr
+
+    try:
+        for guest in guests:
+            ask(guest, "FindCandidates", ageSeconds=1)
+        time.sleep(1.5)
+        answers = [ask(guest, "FindCandidates", ageSeconds=1) for guest in guests]
+        proven = [a["unprovenPages"] == 0 and a["candidatePages"] == 16 for a in answers]
+        check(proven == [True] * 8 + [False], f"eight objects of a user are followed: {proven}")
+        check(answers[8]["provenInSeconds"] is None and "too many" in answers[8]["reasons"][0], f"it is said: {answers[8]['reasons']}")
+        check(all(a["process"] == g.pid and a["ranges"][0]["address"] for a, g in zip(answers[:8], guests)), "with addresses")
+        for method in ("FindCandidates", "GetRefaults"):
+            text = ask(own, method, **({"ageSeconds": 0} if method == "FindCandidates" else {}))
+            check("NotPermitted" in text, f"{method}: not of what is root's: {text.strip()}")
+        check(service.call("FindCandidates", own.name, ageSeconds=0)["candidatePages"] == 16, "root may ask")
+    finally:
+        for guest in guests + [own]:
+            guest.end()
+
+
 def main():
+    global visible
     parts = {
         "zram": [
-            what_is_known, never_wrong, never_wrong_without_events, stays_while_it_follows, scan_and_page_out,
+            what_is_known, for_others, never_wrong, never_wrong_without_events, stays_while_it_follows, scan_and_page_out,
             loop_reaches_its_target,
         ],
         "file": [fault_around_neighbours],
     }
     with tempfile.TemporaryDirectory() as folder:
+        visible = folder
+        os.chmod(folder, 0o755)
+        shutil.copy(os.path.join(HERE, "policy_guest.py"), folder)
+        shutil.copy(os.environ["SHMSTATECTL"], os.path.join(folder, "client"))
         service = Service(folder)
         try:
             for part in parts[sys.argv[1]]:
