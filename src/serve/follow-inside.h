@@ -6,6 +6,9 @@
 #include "serve/follow.h"
 #include "util/ranges.h"
 
+/* Of those who have an object so many are remembered, to find it by. */
+#define FOLLOW_PLACES 8
+
 struct follower {
 	struct task task;
 	LIST_ENTRY(follower) link;

@@ -6,9 +6,6 @@
 #include "util/util.h"
 #include "view/inspect.h"
 
-/* What the object is known by now, and by whom. */
-#define PLACES 8
-
 static bool is_same(const struct follower *f, int fd)
 {
 	struct identity id;
@@ -19,7 +16,7 @@ static bool is_same(const struct follower *f, int fd)
 /* Where it was the last time. Returns a descriptor or a negative errno. */
 static int open_where_it_was(struct follower *f, struct worker *w, struct discovery *d)
 {
-	struct object *was = object_copy(f->was, PLACES);
+	struct object *was = object_copy(f->was, FOLLOW_PLACES);
 	_cleanup_close_ int fd = -1;
 	int r = was ? discover_recalled(w->prober.caps, was, d) : -ENOMEM;
 
@@ -51,7 +48,7 @@ static int open_anywhere(struct follower *f, struct worker *w, struct discovery 
 
 		if (fd < 0 || !is_same(f, fd))
 			continue;
-		now = object_copy(objects[i], PLACES);
+		now = object_copy(objects[i], FOLLOW_PLACES);
 		if (!now)
 			return -ENOMEM;
 		object_free(f->was);

@@ -16,8 +16,8 @@
 #define FOLLOWERS_MAX 256
 #define FOLLOWERS_OF_USER_MAX 8
 
-/* Ranges that went out between two looks: with more, it is as if some were lost. */
-#define OUTS_MAX (UINT64_C(1) << 18)
+/* Ranges that went out between two looks, 1 MiB: with more, it is as if some were lost. */
+#define OUTS_MAX (UINT64_C(1) << 16)
 
 /* Looks that fail in a row until the object is given up. */
 #define FAILED_MAX 30
@@ -270,7 +270,7 @@ static struct follower *begin(struct followers *all, const struct request *r,
 			 .drop = drop},
 		.all = all,
 		.identity = result->identity,
-		.was = object_copy(result->object, 8),
+		.was = object_copy(result->object, FOLLOW_PLACES),
 		.keep = r->privileged ? HISTORY_KEEP : HISTORY_KEEP_IF_ROOM,
 		.history = all->requests->history,
 	};
@@ -310,6 +310,8 @@ static const char *why_unknown(const struct followers *all, const struct followe
 	if (is_of_driver(result))
 		return "drivers of the kernel page out such objects by themselves, which no event "
 		       "tells";
+	if (!result->identity.certain)
+		return "the object cannot be known again, and is not followed";
 	if (!f)
 		return "the object is not followed: too many are";
 	if (!f->watch && watches_level(all->requests->watches) == EVENTS_NONE)
@@ -345,5 +347,5 @@ void followers_tell(struct followers *all, const struct request *r, struct resul
 		f->until = MAX(f->until, monotonic_ns() + lease * NS_PER_SECOND);
 	if (result->comebacks.known == 0)
 		result->unproven = why_unknown(all, f, result);
-	result->followed = f && f->watch;
+	result->followed = f && f->watch && !is_of_driver(result);
 }
