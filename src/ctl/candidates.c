@@ -10,6 +10,9 @@
 #include "ctl/terminal.h"
 #include "json/get.h"
 
+/* Looks are a second apart, and the first comes a moment after the call. */
+#define WAIT_MORE_SECONDS 3
+
 /* Pages of an answer, as they come: candidates, or what came back. */
 struct row {
 	uint64_t first;
@@ -222,25 +225,38 @@ static int report_unproven(const struct options *o, struct json_object *reply)
 	return report_reasons(reply);
 }
 
-/* Until it is known what came back within the age, or where that cannot be known. */
+/* How long until it is known what came back within the age, in seconds; 0: it is, or never will be.
+ */
+static int ask_for_proof(struct remote *r, struct page_range range, uint64_t *ret)
+{
+	uint64_t pages = 0, seconds = 0;
+	struct json_object *reply;
+	int error =
+		remote_ask(r, "FindCandidates", remote_make_candidates(r, range, 0), true, &reply);
+
+	if (error < 0)
+		return error;
+	json_get_number(reply, "unprovenPages", &pages);
+	if (pages > 0 && json_get_number(reply, "provenInSeconds", &seconds))
+		seconds = MAX(seconds, UINT64_C(1));
+	json_object_put(reply);
+	*ret = seconds;
+	return 0;
+}
+
+/* For the age at most, and a look or two. */
 static int wait_for_proof(struct remote *r, struct page_range range)
 {
-	for (;;) {
-		uint64_t pages = 0, seconds = 0;
-		struct json_object *reply;
-		int error =
-			remote_ask(r, "FindCandidates", remote_make_candidates(r, range, 0), true, &reply);
-		bool can_be;
+	uint64_t left = r->base.options->age + WAIT_MORE_SECONDS, seconds = 0;
+	int error = ask_for_proof(r, range, &seconds);
 
-		if (error < 0)
-			return error;
-		json_get_number(reply, "unprovenPages", &pages);
-		can_be = json_get_number(reply, "provenInSeconds", &seconds);
-		json_object_put(reply);
-		if (pages == 0 || !can_be)
-			return 0;
-		sleep((unsigned)MIN(MAX(seconds, UINT64_C(1)), UINT64_C(3600)));
+	while (error >= 0 && seconds > 0 && left > 0) {
+		seconds = MIN(seconds, left);
+		sleep((unsigned)seconds);
+		left -= seconds;
+		error = ask_for_proof(r, range, &seconds);
 	}
+	return error;
 }
 
 static int ask(struct remote *r, struct pages *p, const char *method,

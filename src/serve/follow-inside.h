@@ -24,6 +24,7 @@ struct follower {
 	bool looking;
 	bool ending;
 	unsigned failed; /* looks in a row */
+	bool no_room;    /* for the last one in the history: nothing will be known */
 
 	/* For the look under way: the worker's. */
 	struct history *history;

@@ -183,6 +183,7 @@ static void settle(struct follower *f)
 		lose(f);
 	if (f->error >= 0)
 		f->witness.counted = f->ended;
+	f->no_room = f->error == -ENOSPC;
 	f->failed = f->error < 0 && f->error != -EAGAIN ? f->failed + 1 : 0;
 	if (f->error >= 0)
 		watch_object(f, f->inode);
@@ -320,6 +321,9 @@ static const char *why_unknown(const struct followers *all, const struct followe
 	if (!f->watch)
 		return "events cannot be matched with the object, for there is no walk of the page "
 		       "cache: what goes out and comes back between two looks is not seen";
+	if (f->no_room)
+		return "there is no room to remember the object: see HistoryBytes in "
+		       "shmstated.conf(5)";
 	if (!result->generation->in_order)
 		return "other looks at the object overtook this one";
 	return "it has just begun to be followed, or events were lost";
@@ -347,5 +351,5 @@ void followers_tell(struct followers *all, const struct request *r, struct resul
 		f->until = MAX(f->until, monotonic_ns() + lease * NS_PER_SECOND);
 	if (result->comebacks.known == 0)
 		result->unproven = why_unknown(all, f, result);
-	result->followed = f && f->watch && !is_of_driver(result);
+	result->followed = f && f->watch && !f->no_room && !is_of_driver(result);
 }

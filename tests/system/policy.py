@@ -472,6 +472,25 @@ def stays_while_it_follows(_):
             activator.wait()
 
 
+def without_room(_):
+    """Nothing can be remembered: that is said, and --wait does not wait for what never comes."""
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(folder, "[Service]\nHistoryBytes=0\n")
+        guest = Guest("policy-no-room", 64)
+        try:
+            service.call("FindCandidates", guest.name, ageSeconds=1)
+            time.sleep(2.5)
+            answer = service.call("FindCandidates", guest.name, ageSeconds=1)
+            check(answer["unprovenPages"] == 64 and answer["provenInSeconds"] is None, "nothing is known, nor will be")
+            check("HistoryBytes" in answer["reasons"][0], f"it is said why: {answer['reasons']}")
+            before = time.monotonic()
+            answer = service.ask("candidates", "--name", guest.name, "--age=60s", "--wait", codes=(3,))
+            check(not answer["ranges"] and time.monotonic() < before + 30, "--wait does not wait for it")
+        finally:
+            guest.end()
+            service.end()
+
+
 def for_others(service):
     """Another user is told of his own objects, and a few of them are followed."""
     nobody = 65534
@@ -511,6 +530,7 @@ def main():
     parts = {
         "zram": [
             what_is_known,
+            without_room,
             for_others,
             never_wrong,
             never_wrong_without_events,
