@@ -6,7 +6,11 @@
 
 #include "ctl/options-values.h"
 
-#define SETTLE_MS_MAX 60000 /* as the service allows it */
+/* As the service allows it. */
+#define SETTLE_MS_MAX 60000
+#define AGE_MS_MAX 3600000
+#define INTERVAL_MS_MIN 100
+#define INTERVAL_MS_MAX 40000
 
 int parse_kinds(const char *arg, uint32_t *ret)
 {
@@ -73,6 +77,38 @@ int parse_settle(const char *arg, struct options *o)
 	if (parse_time(arg, &ms) < 0 || ms == 0 || ms > SETTLE_MS_MAX)
 		return usage_error("--settle=%s: expected a time from 1ms to 60s", arg);
 	o->settle = (unsigned)ms;
+	return 0;
+}
+
+int parse_age(const char *arg, struct options *o)
+{
+	uint64_t ms;
+
+	if (parse_time(arg, &ms) < 0 || ms % 1000 != 0 || ms > AGE_MS_MAX)
+		return usage_error("--age=%s: expected a time from 0s to 1h, in whole seconds",
+				   arg);
+	o->age = (unsigned)(ms / 1000);
+	return 0;
+}
+
+int parse_interval(const char *arg, struct options *o)
+{
+	uint64_t ms;
+
+	if (parse_time(arg, &ms) < 0 || ms < INTERVAL_MS_MIN || ms > INTERVAL_MS_MAX)
+		return usage_error("--interval=%s: expected a time from 100ms to 40s", arg);
+	o->interval = (unsigned)ms;
+	return 0;
+}
+
+int parse_by(const char *arg, struct options *o)
+{
+	static const char *const words[] = {"object", "unit"};
+	int r = parse_word("by", arg, words, ARRAY_SIZE(words));
+
+	if (r < 0)
+		return EXIT_USAGE;
+	o->by_unit = r == 1;
 	return 0;
 }
 

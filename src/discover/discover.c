@@ -244,3 +244,23 @@ int discover(const struct kcaps *caps, const char *proc, pid_t pid, struct disco
 {
 	return discover_with(NULL, caps, proc, pid, ret);
 }
+
+int discover_recalled(const struct kcaps *caps, struct object *o, struct discovery *ret)
+{
+	/* Of what threads have for themselves it may be one, too. */
+	struct discovery d = {.caps = caps, .way = DISCOVER_ITERATORS};
+	int r = o ? ARRAY_RESERVE(&d.objects, &d.n_objects_allocated, 0) : -ENOMEM;
+
+	if (r < 0) {
+		object_free(o);
+		return r;
+	}
+	d.objects[d.n_objects++] = o;
+	d.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = d.proc_fd < 0 ? -errno : 0;
+	if (r < 0)
+		discovery_done(&d);
+	else
+		*ret = d;
+	return r;
+}

@@ -88,6 +88,12 @@ int discovery_note(struct discovery *d, const struct sighting *s, struct object 
  */
 int discover_descriptor(const struct kcaps *caps, int fd, struct discovery *ret);
 
+/*
+ * The object as it was seen before, and nothing else: no process is looked at. Whether it is still
+ * there object_open() will tell. Takes o over. Returns 0 or a negative errno.
+ */
+int discover_recalled(const struct kcaps *caps, struct object *o, struct discovery *ret);
+
 /* The parts; each notes what it sees. Return 0 or a negative errno. */
 int discover_process(struct discovery *d, pid_t pid);
 int discover_sysv(struct discovery *d);

@@ -94,6 +94,38 @@ struct object *object_free(struct object *o)
 	return NULL;
 }
 
+static int copy_parts(const struct object *o, size_t n, struct object *to)
+{
+	int r = 0;
+
+	if (o->name) {
+		to->name = strdup(o->name);
+		if (!to->name)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < MIN(n, o->n_holders) && r >= 0; i++)
+		r = object_add_holder(to, &o->holders[i]);
+	for (size_t i = 0; i < MIN(n, o->n_mappers) && r >= 0; i++)
+		r = object_add_mapper(to, &o->mappers[i]);
+	return r;
+}
+
+struct object *object_copy(const struct object *o, size_t n)
+{
+	struct object *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	*copy = *o;
+	copy->name = NULL;
+	copy->twin = NULL;
+	copy->holders = NULL;
+	copy->mappers = NULL;
+	copy->n_holders = copy->n_holders_allocated = 0;
+	copy->n_mappers = copy->n_mappers_allocated = 0;
+	return copy_parts(o, n, copy) < 0 ? object_free(copy) : copy;
+}
+
 int object_add_holder(struct object *o, const struct object_holder *holder)
 {
 	int r = ARRAY_RESERVE(&o->holders, &o->n_holders_allocated, o->n_holders);

@@ -82,6 +82,9 @@ struct object {
 
 struct object *object_free(struct object *o); /* NULL is fine; returns NULL */
 
+/* A copy that knows n of the holders at most, and as many mappers. NULL: out of memory. */
+struct object *object_copy(const struct object *o, size_t n);
+
 int object_add_holder(struct object *o, const struct object_holder *holder);
 int object_add_mapper(struct object *o, const struct object_mapper *mapper);
 

@@ -16,8 +16,7 @@ static struct json_object *summary_of(const struct listed *l)
 	return j;
 }
 
-/* What is known of one of many. */
-static struct json_object *json_of_listed(const struct listed *l)
+struct json_object *answer_listed(const struct listed *l)
 {
 	bool known = l->looked && l->error == 0;
 	struct json_object *j = json_of_object(l->object);
@@ -34,7 +33,7 @@ static struct json_object *json_of_listed(const struct listed *l)
 	return j;
 }
 
-static void add_denied(struct json_object *j, const struct result *r)
+void answer_add_denied(struct json_object *j, const struct result *r)
 {
 	struct json_object *reasons = json_object_new_array();
 
@@ -55,10 +54,10 @@ struct json_object *answer_list(struct answer *a, struct reply_draft *draft)
 		a->question->more ? MIN(a->index + 1, a->result->n_listed) : a->result->n_listed;
 
 	for (; a->index < end; a->index++)
-		json_object_array_add(array, json_of_listed(&a->result->listed[a->index]));
+		json_object_array_add(array, answer_listed(&a->result->listed[a->index]));
 	draft->goes_on = a->index < a->result->n_listed;
 	json_object_object_add(j, "objects", array);
-	add_denied(j, a->result);
+	answer_add_denied(j, a->result);
 	return j;
 }
 
@@ -83,12 +82,12 @@ struct json_object *answer_object(struct answer *a, struct reply_draft *draft)
 {
 	const struct result *r = a->result;
 	struct json_object *j = json_object_new_object();
-	struct json_object *object = json_of_listed(&r->listed[0]);
+	struct json_object *object = answer_listed(&r->listed[0]);
 
 	add_processes(object, a);
 	draft->goes_on = a->index < r->object->n_holders + r->object->n_mappers;
 	json_object_object_add(j, "object", object);
-	add_denied(j, r);
+	answer_add_denied(j, r);
 	return j;
 }
 

@@ -89,8 +89,7 @@ static struct json_object *json_of_change(const struct change *c)
 /* Changes that were asked for, from a->page on. */
 static struct json_object *make_changes(struct answer *a, bool *ret_goes_on)
 {
-	const struct result *r = a->result;
-	struct delta d = delta_of_result(r, a->question->range, a->page);
+	struct delta d = delta_since(a->since, &a->result->snapshot, a->question->range, a->page);
 	struct json_object *array = json_object_new_array();
 	size_t room = answer_room(a, CHANGE_BYTES);
 	struct change c;
@@ -159,6 +158,17 @@ static struct json_object *make_bitmap(struct answer *a)
 	return to_base64(bits, (pages + 7) / 8);
 }
 
+struct json_object *answer_pages(struct answer *a, bool *ret_goes_on)
+{
+	struct json_object *array;
+
+	if (a->since)
+		return make_changes(a, ret_goes_on);
+	array = make_extents(a);
+	*ret_goes_on = a->page < end_of(&a->result->snapshot);
+	return array;
+}
+
 static int make_file(struct answer *a)
 {
 	const struct question *q = a->question;
@@ -179,12 +189,8 @@ static void make_pages(struct answer *a, struct reply_draft *draft, struct pages
 {
 	switch (a->question->encoding) {
 	case ENCODING_EXTENTS:
-		if (a->result->since) {
-			pages->changes = make_changes(a, &draft->goes_on);
-			return;
-		}
-		pages->extents = make_extents(a);
-		break;
+		*(a->since ? &pages->changes : &pages->extents) = answer_pages(a, &draft->goes_on);
+		return;
 	case ENCODING_BITMAP:
 		pages->bitmap = make_bitmap(a);
 		draft->error = pages->bitmap ? 0 : -ENOMEM;

@@ -77,18 +77,37 @@ struct reply *answer_reply(const char *error, struct json_object *parameters, si
 	return reply_new(data, length, -1);
 }
 
+struct reply *answer_reply_of_many(struct json_object *parameters, size_t limit)
+{
+	size_t length = 0;
+	char *data = reply_format(NULL, true, parameters, &length);
+
+	if (data && length > limit) {
+		free(data);
+		data = NULL;
+	}
+	return reply_new(data, length, -1);
+}
+
 void answer_init(struct answer *a, const struct question *q, struct result *result,
 		 size_t message_bytes)
 {
 	*a = (struct answer){
 		.question = q,
 		.result = result_ref(result),
+		.since = result->since,
 		.message_bytes = message_bytes,
 	};
 	STAILQ_INIT(&a->replies);
 }
 
-static void drop_replies(struct answer *a)
+void answer_go_on_from(struct answer *a, const struct told *told)
+{
+	a->told = told;
+	a->since = told->generation;
+}
+
+void answer_drop(struct answer *a)
 {
 	struct reply *r;
 
@@ -100,7 +119,7 @@ static void drop_replies(struct answer *a)
 
 int answer_refuse(struct answer *a, struct reply *reply)
 {
-	drop_replies(a);
+	answer_drop(a);
 	if (!reply)
 		return -ENOMEM;
 	STAILQ_INSERT_TAIL(&a->replies, reply, link);
@@ -110,7 +129,7 @@ int answer_refuse(struct answer *a, struct reply *reply)
 
 void answer_done(struct answer *a)
 {
-	drop_replies(a);
+	answer_drop(a);
 	a->result = result_unref(a->result);
 }
 
@@ -122,6 +141,14 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 		return answer_summary(a);
 	case METHOD_CLASSIFY:
 		return answer_states(a, draft);
+	case METHOD_SUBSCRIBE:
+		return answer_subscription(a, draft);
+	case METHOD_MONITOR:
+		return answer_monitor(a, draft);
+	case METHOD_FIND_CANDIDATES:
+		return answer_candidates(a, draft);
+	case METHOD_GET_REFAULTS:
+		return answer_refaults(a, draft);
 	case METHOD_LOCATE:
 		return answer_slots(a, draft);
 	case METHOD_LIST_OBJECTS:
@@ -168,16 +195,17 @@ static struct reply *make_reply(struct answer *a)
 	if (draft.error < 0) {
 		json_object_put(parameters);
 		closep(&draft.fd);
-		a->finished = true;
+		a->refused = a->finished = true;
 		return answer_reply(ERROR_FAILED, error_of_failure(draft.error), a->message_bytes);
 	}
 	/* Without `more` there is one reply, which says with which page to go on. */
 	a->finished = !draft.goes_on || !a->question->more;
-	data = reply_format(NULL, draft.goes_on && a->question->more, parameters, &length);
+	data = reply_format(NULL, (draft.goes_on || a->told) && a->question->more, parameters,
+			    &length);
 	if (data && length > a->message_bytes) {
 		free(data);
 		closep(&draft.fd);
-		a->finished = true;
+		a->refused = a->finished = true;
 		return answer_reply(ERROR_TOO_LARGE, error_with_number("limit", a->message_bytes),
 				    a->message_bytes);
 	}
@@ -186,6 +214,8 @@ static struct reply *make_reply(struct answer *a)
 
 int answer_make(struct answer *a, size_t n_bytes)
 {
+	if (answer_is_silent(a))
+		a->finished = true;
 	while (!a->finished && a->n_bytes < n_bytes) {
 		struct reply *r = make_reply(a);
 

@@ -10,6 +10,7 @@
 
 #include "serve/question.h"
 #include "serve/result.h"
+#include "serve/told.h"
 
 /* A reply as it goes out. Owns data and fd. */
 struct reply {
@@ -38,6 +39,8 @@ size_t reply_release(struct reply *r);
 struct answer {
 	const struct question *question; /* borrowed */
 	struct result *result;           /* a reference of its own */
+	const struct generation *since;  /* borrowed: changes since are told; NULL: all is */
+	const struct told *told;         /* borrowed; NULL: this answer is the only one */
 	size_t message_bytes;            /* limit of a message */
 	bool begun;
 	bool finished;
@@ -51,6 +54,10 @@ struct answer {
 void answer_init(struct answer *a, const struct question *q, struct result *result,
 		 size_t message_bytes);
 void answer_done(struct answer *a);
+/* This answer goes on from what was told before; others follow it. */
+void answer_go_on_from(struct answer *a, const struct told *told);
+/* The replies that were made are dropped. */
+void answer_drop(struct answer *a);
 
 /*
  * Makes replies until about n_bytes are there, or all. Returns 0, or -ENOMEM, after which the
@@ -66,3 +73,9 @@ int answer_refuse(struct answer *a, struct reply *reply);
  * parameters over.
  */
 struct reply *answer_reply(const char *error, struct json_object *parameters, size_t limit);
+/* The same, after which others follow. */
+struct reply *answer_reply_of_many(struct json_object *parameters, size_t limit);
+
+/* Says something, TOLD_READY or TOLD_HEARTBEAT, as it is at that moment. NULL: out of memory. */
+struct reply *answer_notice(const struct told *told, enum told_event event, uint64_t now,
+			    size_t limit);

@@ -22,6 +22,7 @@ enum kind {
 	COUNT,
 	BYTES,
 	PROBE,
+	EVENTS,
 };
 
 /* Their text is what may be written in the file, too. */
@@ -45,6 +46,8 @@ static const struct key {
 	{"ScanSeconds", COUNT, offsetof(struct config, scan_seconds), "30", "1", "3600"},
 	{"SendSeconds", COUNT, offsetof(struct config, send_seconds), "30", "1", "3600"},
 	{"IdleSeconds", COUNT, offsetof(struct config, idle_seconds), "60", "0", "86400"},
+	{"SubscribeBatches", COUNT, offsetof(struct config, subscribe_batches), "10", "1", "1000"},
+	{"Events", EVENTS, offsetof(struct config, events), "auto", NULL, NULL},
 	{"Probe", PROBE, offsetof(struct config, probe), "auto", NULL, NULL},
 };
 
@@ -76,6 +79,17 @@ struct drop_ins {
 
 /* Values */
 
+/* auto: all that there is. */
+static int events_from_string(const char *s)
+{
+	if (strcmp(s, "auto") == 0)
+		return EVENTS_ALL;
+	for (int i = 0; i < EVENTS_ALL; i++)
+		if (strcmp(s, events_level_to_string((enum events_level)i)) == 0)
+			return i;
+	return -EINVAL;
+}
+
 static int parse_value(enum kind kind, const char *s, uint64_t *ret)
 {
 	int r;
@@ -89,6 +103,12 @@ static int parse_value(enum kind kind, const char *s, uint64_t *ret)
 		r = probe_choice_from_string(s);
 		if (r < 0 || r == PROBE_VERIFY)
 			return -EINVAL;
+		*ret = (uint64_t)r;
+		return 0;
+	case EVENTS:
+		r = events_from_string(s);
+		if (r < 0)
+			return r;
 		*ret = (uint64_t)r;
 		return 0;
 	}
@@ -140,6 +160,9 @@ static void put(struct config *config, const struct key *key, uint64_t v)
 		break;
 	case PROBE:
 		*(enum probe_choice *)field = (enum probe_choice)v;
+		break;
+	case EVENTS:
+		*(enum events_level *)field = (enum events_level)v;
 		break;
 	}
 }
@@ -193,6 +216,9 @@ static void complain_of_value(const struct reader *reader, const struct key *key
 		break;
 	case PROBE:
 		complain(reader, "%s=%s: expected one of auto, walk, portable", key->name, quoted);
+		break;
+	case EVENTS:
+		complain(reader, "%s=%s: expected one of auto, swap_out, none", key->name, quoted);
 		break;
 	}
 }

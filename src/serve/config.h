@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "probe/prober.h"
+#include "track/events.h"
 
 /* A field a key: connections_per_user is ConnectionsPerUser=. */
 struct config {
@@ -19,11 +20,13 @@ struct config {
 	size_t message_bytes;
 	size_t queued_bytes; /* never below message_bytes: the longest reply must fit */
 	unsigned queued_scans;
-	size_t history_bytes; /* 0: nothing is remembered */
+	size_t history_bytes;       /* 0: nothing is remembered */
+	unsigned subscribe_batches; /* a second */
 	unsigned scan_seconds;
 	unsigned send_seconds;
-	unsigned idle_seconds;   /* 0: never */
-	enum probe_choice probe; /* auto, portable or walk */
+	unsigned idle_seconds;    /* 0: never */
+	enum probe_choice probe;  /* auto, portable or walk */
+	enum events_level events; /* the most that may be had */
 };
 
 /* Told of each thing that is wrong. line is counted from 1; 0: the file as a whole. */

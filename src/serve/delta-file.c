@@ -56,10 +56,10 @@ static int put_record(struct records *to, const struct change *c)
 	return 0;
 }
 
-struct delta delta_of_result(const struct result *r, struct page_range asked, uint64_t first)
+struct delta delta_since(const struct generation *since, const struct snapshot *now,
+			 struct page_range asked, uint64_t first)
 {
-	struct delta d =
-		delta_seek(&r->since->snapshot, &r->snapshot, MAX(first, r->snapshot.first));
+	struct delta d = delta_seek(&since->snapshot, now, MAX(first, now->first));
 
 	if (asked.count != UINT64_MAX)
 		delta_stop_at(&d, asked.first + asked.count);
@@ -69,7 +69,7 @@ struct delta delta_of_result(const struct result *r, struct page_range asked, ui
 static int make_records(const struct result *r, struct page_range asked, page_state_mask states,
 			struct records *to)
 {
-	struct delta d = delta_of_result(r, asked, asked.first);
+	struct delta d = delta_since(r->since, &r->snapshot, asked, asked.first);
 	struct change c;
 	int error = 0;
 

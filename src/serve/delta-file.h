@@ -12,5 +12,6 @@
  */
 int delta_file_make(const struct result *r, struct page_range asked, page_state_mask states);
 
-/* The comparison that the result is, of the pages that were asked for, from one of them on. */
-struct delta delta_of_result(const struct result *r, struct page_range asked, uint64_t first);
+/* What was told then and what is now, of the pages that were asked for, from one of them on. */
+struct delta delta_since(const struct generation *since, const struct snapshot *now,
+			 struct page_range asked, uint64_t first);

@@ -7,6 +7,7 @@
 #include "serve/description.h"
 #include "serve/discard.h"
 #include "serve/errors.h"
+#include "serve/follow.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
 #include "util/util.h"
@@ -69,6 +70,22 @@ static struct json_object *make_history(const struct server *s)
 	json_object_object_add(j, "generations", json_number(usage.generations));
 	json_object_object_add(j, "bytes", json_number(usage.bytes));
 	json_object_object_add(j, "droppedGenerations", json_number(usage.dropped));
+	json_object_object_add(j, "followedObjects",
+			       json_number(followers_count(s->requests.followers)));
+	return j;
+}
+
+static struct json_object *make_watching(const struct server *s)
+{
+	const struct watches *w = s->requests.watches;
+	struct json_object *j = json_object_new_object();
+	const char *level = events_level_to_string(watches_level(w));
+
+	json_object_object_add(j, "calls", json_number(s->requests.n_standing));
+	json_object_object_add(j, "eventLevel", json_object_new_string(level));
+	json_object_object_add(j, "attached", json_object_new_boolean(watches_attached(w)));
+	json_object_object_add(j, "watches", json_number(watches_count(w)));
+	json_object_object_add(j, "lostEvents", json_number(watches_lost(w)));
 	return j;
 }
 
@@ -82,6 +99,7 @@ static struct json_object *make_limits(const struct config *c)
 	json_object_object_add(j, "queuedScans", json_number(c->queued_scans));
 	json_object_object_add(j, "heldBytes", json_number(LEDGER_BYTES_MAX));
 	json_object_object_add(j, "historyBytes", json_number(c->history_bytes));
+	json_object_object_add(j, "subscribeBatches", json_number(c->subscribe_batches));
 	json_object_object_add(j, "connections", json_number(c->connections));
 	json_object_object_add(j, "connectionsPerUser", json_number(c->connections_per_user));
 	json_object_object_add(j, "scanSeconds", json_number(c->scan_seconds));
@@ -108,6 +126,7 @@ static struct json_object *make_status(const struct server *s)
 	json_object_object_add(j, "workers", json_number(pool_workers(s->requests.pool)));
 	json_object_object_add(j, "counters", make_counters(s));
 	json_object_object_add(j, "history", make_history(s));
+	json_object_object_add(j, "watching", make_watching(s));
 	json_object_object_add(j, "limits", make_limits(&s->config));
 	return j;
 }
@@ -157,6 +176,10 @@ static void answer_question(struct connection *c, struct question *q)
 	case METHOD_SUMMARIZE:
 	case METHOD_CLASSIFY:
 	case METHOD_LOCATE:
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
+	case METHOD_SUBSCRIBE:
+	case METHOD_MONITOR:
 	case METHOD_GET_PAGEMAP:
 	case METHOD_GET_CAPABILITIES:
 	case METHOD_MAX:
@@ -204,6 +227,10 @@ static void dispatch_call(struct connection *c, const struct call *call, int *fd
 	if (call->upgrade) {
 		answer_now(c, ERROR_METHOD_NOT_IMPLEMENTED,
 			   error_with_name("method", call->method));
+		return;
+	}
+	if (method_goes_on((enum method)method) && !call->more) {
+		answer_now(c, ERROR_EXPECTED_MORE, NULL);
 		return;
 	}
 	r = question_parse((enum method)method, call->parameters, &q, &bad);

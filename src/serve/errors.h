@@ -11,6 +11,7 @@
 #define ERROR_METHOD_NOT_FOUND "org.varlink.service.MethodNotFound"
 #define ERROR_METHOD_NOT_IMPLEMENTED "org.varlink.service.MethodNotImplemented"
 #define ERROR_INVALID_PARAMETER "org.varlink.service.InvalidParameter"
+#define ERROR_EXPECTED_MORE "org.varlink.service.ExpectedMore"
 #define ERROR_NO_SUCH_OBJECT "io.shmstate.NoSuchObject"
 #define ERROR_NO_SUCH_PROCESS "io.shmstate.NoSuchProcess"
 #define ERROR_SEVERAL_OBJECTS "io.shmstate.SeveralObjects"

@@ -27,6 +27,7 @@ static int remember(struct examination *e, const struct identity *id, struct sna
 	*s = (struct snapshot){0};
 	r = history_add(e->history, id, how_to_keep(e), g);
 	e->result->snapshot.generation = g->number;
+	e->result->identity = *id;
 	return r;
 }
 
@@ -56,7 +57,7 @@ int examine_pages(struct examination *e, int fd)
 		.discovery = &e->result->discovery,
 		.object = e->result->object,
 		.fd = fd,
-		.range = e->question->range,
+		.range = method_wants_whole(e->question->method) ? PROBE_ALL : e->question->range,
 		.settle = e->question->settle,
 	};
 	struct snapshot s = {0};
@@ -87,4 +88,14 @@ void examine_listed(struct examination *e, int fd, struct snapshot *s, uint64_t 
 	if (g && history_add(e->history, &id, keep, g) == 0)
 		s->generation = g->number;
 	generation_unref(g);
+}
+
+int examine_monitored(int fd, struct listed *l, uint64_t began)
+{
+	int r = identity_of_fd(fd, &l->identity);
+
+	if (r < 0)
+		return r;
+	l->generation = generation_new(&l->snapshot, began, monotonic_ns());
+	return l->generation ? 0 : -ENOMEM;
 }

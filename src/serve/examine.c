@@ -154,6 +154,11 @@ static bool choose(struct examination *e)
 
 	/* What discover_descriptor() found is all that there is. */
 	n = selector_match(&e->question->selector, &result->discovery, &objects);
+	/* Who was told of it may be told that it has gone. */
+	if (n == 0 && e->question->again) {
+		result_fail(result, ERROR_NO_SUCH_OBJECT, NULL);
+		return false;
+	}
 	if (n > 0)
 		n = leave_out_hidden(e, objects, n);
 	if (n == 1)
@@ -167,7 +172,7 @@ static bool choose(struct examination *e)
 	return n == 1;
 }
 
-static bool discover_object(struct examination *e, bool all)
+bool examine_find(struct examination *e, bool all)
 {
 	int r;
 
@@ -181,8 +186,7 @@ static bool discover_object(struct examination *e, bool all)
 	return choose(e);
 }
 
-/* Opens what may be opened for this peer. Returns a descriptor, or a negative errno. */
-static int open_for_peer(struct examination *e, const struct object *o)
+int examine_open(struct examination *e, const struct object *o)
 {
 	_cleanup_close_ int fd = object_open(&e->result->discovery, o);
 	int r;
@@ -194,8 +198,7 @@ static int open_for_peer(struct examination *e, const struct object *o)
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
-/* A failure to open or to look at the object. Others are not told whether there is one. */
-static void fail_object(struct examination *e, int error)
+void examine_fail(struct examination *e, int error)
 {
 	const struct object *o = e->result->object;
 
@@ -206,7 +209,7 @@ static void fail_object(struct examination *e, int error)
 }
 
 /* What was behind the end of an object that is shorter now can be told too, since it was there. */
-static bool range_fits(struct examination *e, uint64_t size, uint64_t page_size)
+bool examine_range(struct examination *e, uint64_t size, uint64_t page_size)
 {
 	const struct page_range *range = &e->question->range;
 	const struct generation *since = e->result->since;
@@ -227,14 +230,14 @@ static void examine_states(struct examination *e)
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (!discover_object(e, false))
+	if (!examine_find(e, false))
 		return;
-	fd = open_for_peer(e, result->object);
+	fd = examine_open(e, result->object);
 	r = fd < 0 ? fd : examine_pages(e, fd);
 	if (r < 0)
-		fail_object(e, r);
+		examine_fail(e, r);
 	else if (!result->error)
-		range_fits(e, result->snapshot.size, result->snapshot.page_size);
+		examine_range(e, result->snapshot.size, result->snapshot.page_size);
 }
 
 static void examine_slots(struct examination *e)
@@ -242,14 +245,14 @@ static void examine_slots(struct examination *e)
 	struct result *result = e->result;
 	int r;
 
-	if (!discover_object(e, false))
+	if (!examine_find(e, false))
 		return;
 	r = inspect_locate(&e->worker->prober, &result->discovery, result->object,
 			   e->question->range, &result->slots);
 	if (r < 0)
-		fail_object(e, r);
+		examine_fail(e, r);
 	else
-		range_fits(e, result->slots.size, result->slots.page_size);
+		examine_range(e, result->slots.size, result->slots.page_size);
 }
 
 /* Fills in what is asked of one of many objects. Returns 0, or what ends it all. */
@@ -261,11 +264,13 @@ static int list_one(struct examination *e, struct object *o)
 	int r;
 
 	*l = (struct listed){.object = o, .looked = e->question->summarize};
+	if (e->question->method == METHOD_MONITOR && owners_find(&e->owners, o, &l->owners) < 0)
+		return -ENOMEM;
 	if (!e->question->summarize) {
 		e->result->n_listed++;
 		return 0;
 	}
-	fd = open_for_peer(e, o);
+	fd = examine_open(e, o);
 	r = fd < 0 ? fd
 		   : inspect_descriptor(&e->worker->prober, &e->result->discovery, o, fd, PROBE_ALL,
 					!e->question->stability, &l->snapshot);
@@ -273,8 +278,12 @@ static int list_one(struct examination *e, struct object *o)
 		return r;
 	l->error = r;
 	/* Only its counts are told. */
-	if (r >= 0)
+	if (r >= 0 && e->question->method == METHOD_MONITOR)
+		l->error = examine_monitored(fd, l, began);
+	else if (r >= 0)
 		examine_listed(e, fd, &l->snapshot, began);
+	if (l->error == -ENOMEM)
+		return l->error;
 	state_map_done(&l->snapshot.map);
 	e->result->n_listed++;
 	return 0;
@@ -352,8 +361,7 @@ static void examine_list(struct examination *e)
 		errors_fail(e->result, r);
 }
 
-/* The object of a passed descriptor, among all that there are: with who else holds it. */
-static bool discover_passed(struct examination *e)
+bool examine_passed(struct examination *e)
 {
 	struct question among = {.method = METHOD_GET_OBJECT, .fd = -1};
 	struct discovery alone = e->result->discovery;
@@ -387,7 +395,7 @@ static void examine_object(struct examination *e)
 	struct examination inner = *e;
 	int r;
 
-	if (!discover_object(e, true) || !discover_passed(e))
+	if (!examine_find(e, true) || !examine_passed(e))
 		return;
 	result->denied =
 		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
@@ -416,10 +424,18 @@ static void look(struct examination *e)
 	case METHOD_CLASSIFY:
 		examine_states(e);
 		break;
+	case METHOD_SUBSCRIBE:
+		examine_subscription(e);
+		break;
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
+		examine_candidates(e);
+		break;
 	case METHOD_LOCATE:
 		examine_slots(e);
 		break;
 	case METHOD_LIST_OBJECTS:
+	case METHOD_MONITOR:
 		examine_list(e);
 		break;
 	case METHOD_GET_OBJECT:
@@ -459,5 +475,6 @@ void examine(struct worker *w, const struct question *q, struct access *access,
 		return;
 	look(&e);
 	may_ask_process(&e, access_process_again);
+	owner_cache_done(&e.owners);
 	result->discovery.finder = NULL;
 }

@@ -18,6 +18,7 @@
 #include "serve/privileges.h"
 #include "serve/server.h"
 #include "track/events.h"
+#include "util/parse.h"
 #include "util/text.h"
 
 /* How long what is under way may take when the service is being stopped, and telling so then. */
@@ -43,6 +44,7 @@ struct manager {
 	sd_event_source *trim_timer;
 	struct pool *pool;
 	struct events *events;
+	struct watches *watches;
 	struct server *server;
 	bool activated;   /* the socket stays when we go */
 	char *own_socket; /* else this one is ours to remove */
@@ -159,6 +161,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 		config.workers = m->config.workers;
 		fit_to_descriptors(&config);
 		config.probe = m->config.probe;
+		config.events = m->config.events;
 		m->config = config;
 		server_configure(m->server, &config);
 		log_message(LOG_INFO, "read the configuration again");
@@ -320,6 +323,27 @@ static int add_signals(struct manager *m)
 	return r;
 }
 
+/* For tests: of how many events one is lost. */
+static void lose_events(struct events *events)
+{
+	const char *every = secure_getenv("SHMSTATE_TEST_DROP_EVENTS");
+	uint64_t n;
+
+	if (every && parse_u64(every, 10, &n) == 0 && n <= UINT_MAX)
+		events_set_drop(events, (unsigned)n);
+}
+
+static int load_events(struct manager *m)
+{
+	int r = events_new(m->config.events, &m->events);
+
+	if (r >= 0)
+		r = watches_new(m->event, m->events, &m->watches);
+	if (r >= 0)
+		lose_events(m->events);
+	return r;
+}
+
 static int start_server(struct manager *m)
 {
 	struct server_setup setup = {.event = m->event, .config = &m->config, .caps = &m->caps};
@@ -328,7 +352,7 @@ static int start_server(struct manager *m)
 	if (r >= 0)
 		r = pool_new(m->event, &m->caps, m->config.probe, m->config.workers, &m->pool);
 	if (r >= 0)
-		r = events_new(EVENTS_ALL, &m->events);
+		r = load_events(m);
 	if (r >= 0)
 		r = privileges_drop_loading();
 	if (r >= 0)
@@ -345,6 +369,7 @@ static int start_server(struct manager *m)
 		log_message(LOG_NOTICE, "no walk of the page cache, the portable probe answers: %s",
 			    text_walker_error(m->caps.error[KCAP_WALK]));
 	setup.pool = m->pool;
+	setup.watches = m->watches;
 	r = server_new(&setup, &m->server);
 	if (r >= 0)
 		server_on_idle(m->server, on_idle_changed, m);
@@ -392,6 +417,7 @@ struct manager *manager_free(struct manager *m)
 	/* Workers first: what they have under way belongs to clients. */
 	m->pool = pool_free(m->pool);
 	m->server = server_free(m->server);
+	m->watches = watches_free(m->watches);
 	m->events = events_free(m->events);
 	if (m->own_socket)
 		unlink(m->own_socket);

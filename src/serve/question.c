@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "serve/question.h"
@@ -12,45 +10,21 @@
 /* Longer than anybody's guest may stand still. */
 #define SETTLE_MILLISECONDS_MAX 60000
 
-static const char own[] = "io.shmstate", general[] = "org.varlink.service";
-
-static const char *const methods[METHOD_MAX] = {
-	[METHOD_LIST_OBJECTS] = "io.shmstate.ListObjects",
-	[METHOD_GET_OBJECT] = "io.shmstate.GetObject",
-	[METHOD_SUMMARIZE] = "io.shmstate.Summarize",
-	[METHOD_CLASSIFY] = "io.shmstate.Classify",
-	[METHOD_LOCATE] = "io.shmstate.Locate",
-	[METHOD_GET_PAGEMAP] = "io.shmstate.GetPagemap",
-	[METHOD_GET_CAPABILITIES] = "io.shmstate.GetCapabilities",
-	[METHOD_GET_STATUS] = "io.shmstate.GetStatus",
-	[METHOD_GET_INFO] = "org.varlink.service.GetInfo",
-	[METHOD_GET_INTERFACE_DESCRIPTION] = "org.varlink.service.GetInterfaceDescription",
-};
-
-const char *method_to_string(enum method method)
-{
-	return methods[method];
-}
-
-int method_from_string(const char *s)
-{
-	const char *dot = strrchr(s, '.');
-	size_t n = dot ? (size_t)(dot - s) : 0;
-
-	for (int i = 0; i < METHOD_MAX; i++)
-		if (strcmp(methods[i], s) == 0)
-			return i;
-	if ((n == strlen(own) && memcmp(s, own, n) == 0) ||
-	    (n == strlen(general) && memcmp(s, general, n) == 0))
-		return -ENOENT;
-	return -ENXIO;
-}
+/* Clients give up after 45 s without a word. */
+#define HEARTBEAT_SECONDS 30
+#define HEARTBEAT_SECONDS_MAX 44
+#define BATCHES_MAX 1000
+#define AGE_SECONDS_MAX 3600
+#define INTERVAL_MILLISECONDS 1000
+#define INTERVAL_MILLISECONDS_MIN 100
+#define INTERVAL_MILLISECONDS_MAX 40000
 
 void question_done(struct question *q)
 {
 	free(q->path);
 	free(q->name);
 	free(q->interface);
+	object_free(q->was);
 	closep(&q->fd);
 	*q = (struct question){.fd = -1};
 }
@@ -227,6 +201,11 @@ static const struct field selector_fields[] = {
 	{"passedFileDescriptor", take_passed, false},
 };
 
+static bool is_of_many(enum method method)
+{
+	return method == METHOD_LIST_OBJECTS || method == METHOD_MONITOR;
+}
+
 static int take_selector(struct question *q, struct json_object *value, const char **bad)
 {
 	const struct selector *s = &q->selector;
@@ -246,9 +225,7 @@ static int take_selector(struct question *q, struct json_object *value, const ch
 	if (q->have_passed && !selector_is_empty(s))
 		return -EINVAL;
 	*bad = whole;
-	return q->have_passed || !selector_is_empty(s) || q->method == METHOD_LIST_OBJECTS
-		       ? 0
-		       : -EINVAL;
+	return q->have_passed || !selector_is_empty(s) || is_of_many(q->method) ? 0 : -EINVAL;
 }
 
 static int take_first(struct question *q, struct json_object *value, const char **bad)
@@ -357,15 +334,39 @@ static int take_since(struct question *q, struct json_object *value, const char 
 	return take_number(value, INT64_MAX, &q->since) < 0 || q->since == 0 ? -EINVAL : 0;
 }
 
-static int take_settle(struct question *q, struct json_object *value, const char **bad)
+static int take_within(struct json_object *value, uint64_t min, uint64_t max, unsigned *ret)
 {
 	uint64_t n;
 
-	(void)bad;
-	if (take_number(value, SETTLE_MILLISECONDS_MAX, &n) < 0)
+	if (take_number(value, max, &n) < 0 || n < min)
 		return -EINVAL;
-	q->settle = (unsigned)n;
+	*ret = (unsigned)n;
 	return 0;
+}
+
+static int take_settle(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 0, SETTLE_MILLISECONDS_MAX, &q->settle);
+}
+
+static int take_batches(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 1, BATCHES_MAX, &q->batches);
+}
+
+static int take_heartbeat(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 1, HEARTBEAT_SECONDS_MAX, &q->heartbeat);
+}
+
+static int take_interval(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, INTERVAL_MILLISECONDS_MIN, INTERVAL_MILLISECONDS_MAX,
+			   &q->interval);
 }
 
 static int take_summarize(struct question *q, struct json_object *value, const char **bad)
@@ -378,6 +379,24 @@ static int take_stability(struct question *q, struct json_object *value, const c
 {
 	(void)bad;
 	return take_flag(value, &q->stability);
+}
+
+static int take_age(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 0, AGE_SECONDS_MAX, &q->age);
+}
+
+static int take_max(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_number(value, INT64_MAX, &q->max_pages);
+}
+
+static int take_unproven(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_flag(value, &q->unproven);
 }
 
 static int take_interface(struct question *q, struct json_object *value, const char **bad)
@@ -412,6 +431,24 @@ static const struct field parameters_of[METHOD_MAX][FIELDS_MAX] = {
 			     {"since", take_since, false},
 			     {"settleMilliseconds", take_settle, false}},
 	[METHOD_LOCATE] = {{"selector", take_selector, true}, {"range", take_range, false}},
+	[METHOD_FIND_CANDIDATES] = {{"selector", take_selector, true},
+				    {"ageSeconds", take_age, true},
+				    {"maxPages", take_max, false},
+				    {"range", take_range, false},
+				    {"unproven", take_unproven, false},
+				    {"probe", take_probe, false}},
+	[METHOD_GET_REFAULTS] = {{"selector", take_selector, true},
+				 {"range", take_range, false},
+				 {"probe", take_probe, false}},
+	[METHOD_SUBSCRIBE] = {{"selector", take_selector, true},
+			      {"range", take_range, false},
+			      {"states", take_states, false},
+			      {"probe", take_probe, false},
+			      {"batchesPerSecond", take_batches, false},
+			      {"heartbeatSeconds", take_heartbeat, false}},
+	[METHOD_MONITOR] = {{"selector", take_selector, false},
+			    {"probe", take_probe, false},
+			    {"intervalMilliseconds", take_interval, false}},
 	[METHOD_GET_PAGEMAP] = {{"pid", take_pid, true},
 				{"range", take_range, false},
 				{"states", take_states, false},
@@ -428,6 +465,10 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		.fd = -1,
 		.range = {.first = 0, .count = UINT64_MAX},
 		.states = UINT32_MAX,
+		.max_pages = UINT64_MAX,
+		.heartbeat = HEARTBEAT_SECONDS,
+		.interval = INTERVAL_MILLISECONDS,
+		.summarize = method == METHOD_MONITOR,
 	};
 	const struct field *fields = parameters_of[method];
 	const char *bad = NULL;
@@ -448,7 +489,7 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		bad = "encoding";
 		r = -EINVAL;
 	}
-	if (r == 0 && method == METHOD_LIST_OBJECTS && q.have_passed) {
+	if (r == 0 && is_of_many(method) && q.have_passed) {
 		bad = "passedFileDescriptor";
 		r = -EINVAL;
 	}
@@ -462,24 +503,4 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		return -ENOMEM;
 	*ret_bad = copy;
 	return r;
-}
-
-char *question_key(const struct question *q)
-{
-	const struct selector *s = &q->selector;
-	char id[OBJECT_ID_MAX] = "";
-	char *key;
-
-	if (s->have_id)
-		object_id_format(&s->id, true, id);
-	/* Lengths: a path may hold anything. */
-	if (asprintf(&key,
-		     "%d|%d|%d %d|%d %" PRIx64 "|%" PRIu64 "+%" PRIu64 "|%d|%" PRIu64
-		     "|%u|%s|%zu:%s|%zu:%s",
-		     q->method == METHOD_LOCATE, s->pid, s->have_fd, s->fd, s->have_address,
-		     s->address, q->range.first, q->range.count, q->probe, q->since, q->settle, id,
-		     s->path ? strlen(s->path) : 0, s->path ? s->path : "",
-		     s->name ? strlen(s->name) + 1 : 0, s->name ? s->name : "") < 0)
-		return NULL;
-	return key;
 }

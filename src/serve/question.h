@@ -8,6 +8,7 @@
 #include "discover/select.h"
 #include "model/state.h"
 #include "probe/prober.h"
+#include "track/identity.h"
 #include "util/parse.h"
 
 enum method {
@@ -16,6 +17,10 @@ enum method {
 	METHOD_SUMMARIZE,
 	METHOD_CLASSIFY,
 	METHOD_LOCATE,
+	METHOD_FIND_CANDIDATES,
+	METHOD_GET_REFAULTS,
+	METHOD_SUBSCRIBE,
+	METHOD_MONITOR,
 	METHOD_GET_PAGEMAP,
 	METHOD_GET_CAPABILITIES,
 	METHOD_GET_STATUS,
@@ -36,7 +41,7 @@ enum encoding {
 	ENCODING_FILE_DESCRIPTOR,
 };
 
-/* Owns path, name, interface and fd. */
+/* Owns path, name, interface, was and fd. */
 struct question {
 	enum method method;
 	bool more;                /* several replies are welcome */
@@ -57,6 +62,16 @@ struct question {
 	bool summarize;
 	bool stability;
 	char *interface;
+	unsigned age;       /* seconds */
+	uint64_t max_pages; /* UINT64_MAX: all */
+	bool unproven;      /* also what cannot be shown */
+	unsigned batches;   /* of changes, a second; 0: as many as are allowed */
+	unsigned heartbeat; /* seconds without a word */
+	unsigned interval;  /* milliseconds between two replies */
+	/* Of a question that is asked anew, for what was found goes on being told: */
+	bool again;
+	struct object *was;       /* how the object was seen last, by some who have it */
+	struct identity identity; /* that it must have */
 };
 
 void question_done(struct question *q);
@@ -67,6 +82,12 @@ void question_done(struct question *q);
  */
 int question_parse(enum method method, struct json_object *parameters, struct question *ret,
 		   char **ret_bad);
+
+/* These two are answered again and again, and need `more`. */
+bool method_goes_on(enum method method);
+
+/* Whatever range is asked about, the whole object is looked at. */
+bool method_wants_whole(enum method method);
 
 /*
  * A text that two questions share if one look at the object answers both, but for a passed

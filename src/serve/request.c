@@ -1,47 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
-#include "probe/generation.h"
 #include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/examine.h"
-#include "serve/request.h"
+#include "serve/follow.h"
+#include "serve/request-inside.h"
+#include "serve/standing.h"
 #include "util/util.h"
-
-/* A look at something, and who waits for it. The first of them has the question. */
-struct scan {
-	struct task task;
-	TAILQ_ENTRY(scan) link; /* in the waiting ones */
-	bool listed;
-	bool timed_out;
-	sd_event_source *late; /* when its time is over */
-	struct requests *all;
-	char *key;                      /* NULL: not to be shared */
-	TAILQ_HEAD(, request) requests; /* once it has begun it does not change */
-};
-
-/* One call. While it streams it is a task of its own, in which further replies are made. */
-struct request {
-	struct task task;
-	TAILQ_ENTRY(request) link;
-	struct requests *all;
-	struct connection *connection; /* NULL: gone. In the loop only */
-	struct scan *scan;             /* NULL: that is done */
-	bool making;                   /* the task is under way */
-	struct peer peer;
-	bool privileged;
-	size_t message_bytes; /* limits, as they were when the call came */
-	size_t batch_bytes;
-	struct question question;
-	struct answer answer;
-	bool has_answer;
-	int error; /* replies could not be made */
-};
 
 static void drop_descriptor(struct question *q)
 {
@@ -49,8 +15,9 @@ static void drop_descriptor(struct question *q)
 	q->fd = -1;
 }
 
-static void request_free(struct request *r)
+void request_free(struct request *r)
 {
+	standing_free(r->standing);
 	drop_descriptor(&r->question);
 	if (r->has_answer)
 		answer_done(&r->answer);
@@ -109,8 +76,13 @@ static void answer_all(struct scan *s, struct result *result)
 		if (!result)
 			continue;
 		answer_init(&r->answer, &r->question, result, r->message_bytes);
+		if (r->standing)
+			answer_go_on_from(&r->answer, standing_told(r->standing));
 		r->has_answer = true;
 		r->error = 0;
+		/* The loop has something to add first. */
+		if (!result->error && method_wants_whole(r->question.method))
+			continue;
 		/*
 		 * There may be a thousand others, some gone meanwhile. Theirs are made one after
 		 * the other, each off before the next, when that a look took place has been told.
@@ -133,6 +105,8 @@ static void run_scan(struct task *t, struct worker *w)
 	struct result *result = result_new();
 	int stopped = stop_asked();
 
+	if (result)
+		result->began = monotonic_ns();
 	/* Nobody may wait any more; whoever does must not get what was not looked for. */
 	if (result && stopped == -ETIME)
 		errors_too_busy(result, (struct busy){BUSY_SCAN_SECONDS, t->stop.limit});
@@ -142,8 +116,10 @@ static void run_scan(struct task *t, struct worker *w)
 		examine(w, &first->question, &access, s->all->history, result);
 	access_done(&access);
 	s->timed_out = result && result->error && stop_asked() == -ETIME;
-	if (result)
+	if (result) {
+		result->took = monotonic_ns() - result->began;
 		hold(s->all, first, result);
+	}
 	/* Not for a moment longer than it takes: it keeps the object's memory. */
 	drop_descriptor(&first->question);
 	answer_all(s, result);
@@ -155,7 +131,7 @@ static void run_more(struct task *t, struct worker *w)
 	make_replies((struct request *)t);
 }
 
-static void go_on(struct request *r)
+void request_go_on(struct request *r)
 {
 	r->making = true;
 	pool_submit(r->all->pool, &r->task);
@@ -179,10 +155,14 @@ static void deliver(struct request *r)
 	}
 	/* Who has joined: no reply has been made yet. */
 	if (!finished && STAILQ_EMPTY(&r->answer.replies)) {
-		go_on(r);
+		request_go_on(r);
 		return;
 	}
 	error = r->answer.result->error || r->answer.refused;
+	if (r->standing && finished) {
+		standing_answered(r->standing);
+		return;
+	}
 	if (finished)
 		c->call = NULL;
 	/* If that ends the connection, a request that goes on has been abandoned, and is gone. */
@@ -194,7 +174,7 @@ static void deliver(struct request *r)
 	if (finished)
 		request_free(r);
 	else if (alive && STAILQ_EMPTY(&c->replies))
-		go_on(r);
+		request_go_on(r);
 }
 
 static void more_done(struct task *t)
@@ -220,6 +200,13 @@ static void scan_free(struct scan *s)
 	free(s);
 }
 
+/* What came back between looks only events tell, and these are the loop's. */
+static void add_events(struct request *r)
+{
+	if (r->has_answer && !r->answer.result->error && method_wants_whole(r->question.method))
+		followers_tell(r->all->followers, r, r->answer.result);
+}
+
 static void scan_done(struct task *t)
 {
 	struct scan *s = (struct scan *)t;
@@ -229,6 +216,7 @@ static void scan_done(struct task *t)
 	while ((r = TAILQ_FIRST(&s->requests))) {
 		TAILQ_REMOVE(&s->requests, r, link);
 		r->scan = NULL;
+		add_events(r);
 		deliver(r);
 	}
 	scan_free(s);
@@ -281,8 +269,10 @@ static void drop_scan(struct task *t)
 
 void request_drained(struct request *r)
 {
-	if (!r->scan && !r->making)
-		go_on(r);
+	if (r->standing && !r->has_answer)
+		standing_drained(r->standing);
+	else if (!r->scan && !r->making)
+		request_go_on(r);
 }
 
 void request_abandon(struct request *r)
@@ -290,6 +280,8 @@ void request_abandon(struct request *r)
 	struct request *other;
 
 	r->connection = NULL;
+	if (r->standing)
+		standing_quiet(r->standing);
 	if (!r->scan) {
 		if (!r->making || pool_withdraw(r->all->pool, &r->task))
 			request_free(r);
@@ -304,87 +296,6 @@ void request_abandon(struct request *r)
 		drop_scan(&r->scan->task);
 }
 
-/* Without asking the server of a file system, which may be dead. */
-static int id_of_descriptor(int fd, struct object_id *ret)
-{
-	struct statx x;
-
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &x) < 0)
-		return -errno;
-	*ret = (struct object_id){
-		.dev = makedev(x.stx_dev_major, x.stx_dev_minor),
-		.ino = x.stx_ino,
-		.have_generation = true,
-	};
-	return generation_of_fd(fd, &ret->generation);
-}
-
-/*
- * Lists and views are each client's own; what a descriptor is of is part of what is asked. A look
- * that will be refused, for how the descriptor is open, is shared with nobody.
- */
-static char *make_key(const struct request *r)
-{
-	struct access access = {.peer = &r->peer, .privileged = r->privileged};
-	const struct question *q = &r->question;
-	char id[OBJECT_ID_MAX], *key, *whole;
-	struct object_id passed;
-	enum access_rule rule;
-
-	if (access_question(&access, q, &rule) < 0)
-		return NULL;
-	if (q->method != METHOD_SUMMARIZE && q->method != METHOD_CLASSIFY &&
-	    q->method != METHOD_LOCATE)
-		return NULL;
-	if (!q->have_passed)
-		return question_key(q);
-	if (id_of_descriptor(q->fd, &passed) < 0)
-		return NULL;
-	key = question_key(q);
-	if (!key || asprintf(&whole, "%s|%s", object_id_format(&passed, true, id), key) < 0)
-		whole = NULL;
-	free(key);
-	return whole;
-}
-
-/* May the second be told all that the first may be? */
-static bool same_rights(const struct request *a, const struct request *b)
-{
-	const struct peer *p = &a->peer, *q = &b->peer;
-
-	if (a->privileged || b->privileged)
-		return a->privileged && b->privileged;
-	return p->uid == q->uid && p->gid == q->gid && p->n_groups == q->n_groups &&
-	       memcmp(p->groups, q->groups, p->n_groups * sizeof(*p->groups)) == 0;
-}
-
-/* Who joins waits as long as who came first, and must not be late for that. */
-static bool has_time(const struct scan *s)
-{
-	uint64_t half = s->task.stop.limit * UINT64_C(500000000);
-
-	return monotonic_ns() + half < s->task.stop.deadline;
-}
-
-/* A look that has not begun, at the same, for somebody with the same rights. */
-static bool join(struct requests *all, struct request *r, const char *key)
-{
-	struct scan *s;
-
-	TAILQ_FOREACH (s, &all->waiting, link)
-		if (key && strcmp(s->key, key) == 0 && has_time(s) &&
-		    same_rights(TAILQ_FIRST(&s->requests), r))
-			break;
-	if (!key || !s || atomic_load(&s->task.stop.cancelled) ||
-	    !pool_lock_waiting(all->pool, &s->task))
-		return false;
-	r->scan = s;
-	TAILQ_INSERT_TAIL(&s->requests, r, link);
-	pool_unlock(all->pool);
-	all->n_shared++;
-	return true;
-}
-
 /* The time runs from now on, wherever it is spent: clients give up after as long. */
 static int set_deadline(struct scan *s, unsigned seconds)
 {
@@ -396,8 +307,9 @@ static int set_deadline(struct scan *s, unsigned seconds)
 					  on_late, s);
 }
 
-static int begin(struct requests *all, struct request *r, char *key)
+static int begin(struct request *r, char *key)
 {
+	struct requests *all = r->all;
 	struct scan *s = calloc(1, sizeof(*s));
 
 	if (!s)
@@ -405,6 +317,7 @@ static int begin(struct requests *all, struct request *r, char *key)
 	*s = (struct scan){
 		.task = {.uid = r->peer.uid,
 			 .privileged = r->privileged,
+			 .goes_on = r->question.again,
 			 .run = run_scan,
 			 .done = scan_done,
 			 .drop = drop_scan},
@@ -477,9 +390,30 @@ static bool is_full(const struct requests *all, const struct request *r, struct 
 	return true;
 }
 
+int request_look(struct request *r, struct busy *ret)
+{
+	_cleanup_free_ char *key = request_key(r);
+	int error;
+
+	if (request_join(r, key)) {
+		drop_descriptor(&r->question);
+		return 0;
+	}
+	error = ret && is_full(r->all, r, ret) ? -EBUSY : begin(r, key);
+	if (error < 0)
+		return error;
+	key = NULL;
+	return 0;
+}
+
+/* Those that go on. */
+static int make_standing(struct request *r)
+{
+	return method_goes_on(r->question.method) ? standing_new(r, &r->standing) : 0;
+}
+
 int request_new(struct requests *all, struct connection *c, struct question *q, struct busy *ret)
 {
-	_cleanup_free_ char *key = NULL;
 	struct request *r;
 	int error = request_make(all, c, q, &r);
 
@@ -489,17 +423,18 @@ int request_new(struct requests *all, struct connection *c, struct question *q, 
 		return error;
 	}
 	c->call = r;
-	key = make_key(r);
-	if (join(all, r, key)) {
-		drop_descriptor(&r->question);
-		return 0;
-	}
-	error = is_full(all, r, ret) ? -EBUSY : begin(all, r, key);
+	error = make_standing(r);
+	if (error >= 0)
+		error = request_look(r, ret);
 	if (error < 0) {
 		c->call = NULL;
 		request_free(r);
-		return error;
 	}
-	key = NULL;
-	return 0;
+	return error;
+}
+
+void request_stop(struct request *r)
+{
+	if (r->standing)
+		standing_stop(r->standing);
 }

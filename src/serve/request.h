@@ -10,6 +10,7 @@
 #include "serve/connection.h"
 #include "serve/errors.h"
 #include "serve/pool.h"
+#include "serve/watch.h"
 
 /* What requests need, and what they count; the server's. */
 struct requests {
@@ -22,7 +23,12 @@ struct requests {
 	unsigned queued_scans;
 	unsigned scan_seconds;      /* from the call on, the time in the queue included */
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
-	struct ledger held;         /* memory of calls, results and replies, bytes */
+	struct watches *watches;
+	struct followers *followers;
+	unsigned batches;    /* a second, at most, of those that go on */
+	uint64_t paid_until; /* CLOCK_MONOTONIC, ns: see standing.c */
+	size_t n_standing;   /* calls that go on */
+	struct ledger held;  /* memory of calls, results and replies, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;
 	/* A call has been answered in full, by an error or not. */
 	void (*answered)(struct connection *c, bool error);
@@ -42,3 +48,6 @@ void request_drained(struct request *r);
 
 /* The client has gone. What is under way for it alone is given up. */
 void request_abandon(struct request *r);
+
+/* The service ends: a call that would go on is ended, by an error. */
+void request_stop(struct request *r);

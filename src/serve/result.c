@@ -28,14 +28,18 @@ struct result *result_unref(struct result *r)
 	if (!r || atomic_fetch_sub(&r->n_references, 1) > 1)
 		return NULL;
 	json_object_put(r->error_parameters);
-	for (size_t i = 0; i < r->n_listed; i++)
+	for (size_t i = 0; i < r->n_listed; i++) {
 		snapshot_done(&r->listed[i].snapshot);
+		generation_unref(r->listed[i].generation);
+		owners_done(&r->listed[i].owners);
+	}
 	free(r->listed);
 	free(r->runs);
 	if (r->generation)
 		r->snapshot.map = (struct state_map){0};
 	generation_unref(r->generation);
 	generation_unref(r->since);
+	refaults_done(&r->comebacks.refaults);
 	snapshot_done(&r->snapshot);
 	slot_map_done(&r->slots);
 	process_view_done(&r->view);
@@ -54,7 +58,7 @@ static size_t count_bytes(const struct result *r)
 	size_t n = map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense) +
 		   r->slots.n_allocated * sizeof(*r->slots.items) +
-		   r->n_runs_allocated * sizeof(*r->runs);
+		   refaults_bytes(&r->comebacks.refaults) + r->n_runs_allocated * sizeof(*r->runs);
 
 	for (size_t i = 0; i < r->view.n_snapshots; i++) {
 		map = &r->view.snapshots[i].map;
@@ -76,6 +80,14 @@ int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_to
 	r->held_by = uid;
 	r->n_held = bytes;
 	return 0;
+}
+
+void result_reset(struct result *r)
+{
+	result_fail(r, NULL, NULL);
+	discovery_done(&r->discovery);
+	r->object = NULL;
+	r->recalled = false;
 }
 
 void result_fail(struct result *r, const char *error, struct json_object *parameters)

@@ -10,6 +10,7 @@
 #include "model/slot_map.h"
 #include "model/snapshot.h"
 #include "serve/ledger.h"
+#include "serve/owners.h"
 #include "track/history.h"
 #include "view/process_view.h"
 
@@ -19,6 +20,10 @@ struct listed {
 	bool looked;                 /* that was asked for */
 	int error;                   /* of the look: negative errno; 0: snapshot holds */
 	struct snapshot snapshot;    /* without its map */
+	/* For Monitor: */
+	struct generation *generation; /* NULL: it was not looked at */
+	struct identity identity;
+	struct owners owners;
 };
 
 /* Pages of one mapping in one state; page: of the address space. */
@@ -42,6 +47,15 @@ struct result {
 	struct snapshot snapshot;
 	struct generation *generation; /* NULL, or what owns the snapshot's map */
 	struct generation *since;      /* to be compared with; NULL: all is told */
+	struct comebacks comebacks;    /* of the object, if they were asked for */
+	const char *unproven;          /* why what came back is not known in full; NULL: it is */
+	bool followed;                 /* more will be known of that */
+	pid_t process;                 /* that maps it, of several or the only one; 0: none */
+	bool several_processes;        /* do, and none of them was named */
+	struct identity identity;      /* of the object, if there is a generation */
+	bool recalled;                 /* it was found where it was before: not who else has it */
+	uint64_t began;                /* the look, with all that led to it: CLOCK_MONOTONIC, ns */
+	uint64_t took;                 /* ns */
 	struct slot_map slots;
 	struct listed *listed;
 	size_t n_listed;
@@ -66,6 +80,9 @@ struct result *result_unref(struct result *r); /* NULL is fine; returns NULL */
  */
 int result_hold(struct result *r, struct ledger *held, uid_t uid, size_t *ret_total,
 		size_t *ret_of_user);
+
+/* As it was at first, for another try. Only before it is shared. */
+void result_reset(struct result *r);
 
 /* Instead of anything else. Takes parameters over. error: static. */
 void result_fail(struct result *r, const char *error, struct json_object *parameters);

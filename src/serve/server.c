@@ -5,6 +5,7 @@
 
 #include "serve/discard.h"
 #include "serve/errors.h"
+#include "serve/follow.h"
 #include "serve/log.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
@@ -19,7 +20,14 @@
 static void tell_change(struct server *s)
 {
 	if (s->changed)
-		s->changed(s->changed_context, s->n_members == 0);
+		s->changed(s->changed_context,
+			   s->n_members == 0 && followers_count(s->requests.followers) == 0);
+}
+
+/* As long as something is followed the service stays. */
+static void on_followers_changed(void *context)
+{
+	tell_change(context);
 }
 
 static void on_drained(struct connection *c)
@@ -212,6 +220,7 @@ void server_configure(struct server *s, const struct config *config)
 	};
 	s->requests.message_bytes = config->message_bytes;
 	s->requests.queued_bytes = config->queued_bytes;
+	s->requests.batches = config->subscribe_batches;
 	s->requests.queued_scans = config->queued_scans;
 	s->requests.scan_seconds = config->scan_seconds;
 	history_set_limit(s->requests.history, config->history_bytes);
@@ -234,11 +243,18 @@ int server_new(const struct server_setup *setup, struct server **ret)
 	s->caps = setup->caps;
 	s->requests.event = s->event;
 	s->requests.pool = setup->pool;
+	s->requests.watches = setup->watches;
 	s->requests.answered = dispatch_answered;
 	s->started = monotonic_ns();
 	TAILQ_INIT(&s->requests.waiting);
 	ledger_init(&s->requests.held);
 	TAILQ_INIT(&s->members);
+	r = followers_new(&s->requests, &s->requests.followers);
+	if (r < 0) {
+		server_free(s);
+		return r;
+	}
+	followers_on_change(s->requests.followers, on_followers_changed, s);
 	server_configure(s, setup->config);
 	*ret = s;
 	return 0;
@@ -259,6 +275,7 @@ struct server *server_free(struct server *s)
 		on_closed(m->connection, NULL);
 		connection_free(c);
 	}
+	followers_free(s->requests.followers);
 	ledger_done(&s->requests.held);
 	history_free(s->requests.history);
 	sd_event_unref(s->event);
@@ -274,9 +291,15 @@ void server_stop(struct server *s)
 	while (s->listeners)
 		s->listeners = listener_free(s->listeners);
 	for (m = TAILQ_FIRST(&s->members); m; m = next) {
+		struct request *call = m->connection->call;
+
 		next = TAILQ_NEXT(m, link);
+		/* If a call is under way, the connection is still there afterwards. */
 		connection_finish(m->connection);
+		if (call)
+			request_stop(call);
 	}
+	followers_stop(s->requests.followers);
 	if (s->n_members == 0)
 		tell_change(s);
 }

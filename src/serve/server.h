@@ -16,6 +16,7 @@ struct server_setup {
 	const struct config *config; /* copied */
 	const struct kcaps *caps;
 	struct pool *pool;
+	struct watches *watches;
 };
 
 /* Returns 0 or a negative errno. */
