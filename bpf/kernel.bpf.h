@@ -54,6 +54,7 @@ struct xarray {
 struct xa_node {
 	unsigned char shift;
 	unsigned char count;
+	struct xarray *array;
 	void *slots[64];
 } KERNEL_STRUCT;
 
@@ -123,6 +124,7 @@ struct inode {
 	struct rw_semaphore i_rwsem;
 	struct super_block *i_sb;
 	struct address_space *i_mapping;
+	struct address_space i_data;
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	unsigned int i_rdev;
@@ -218,9 +220,10 @@ static __always_inline __u64 word_at(const void *address)
 
 /* Down the page cache of an inode of which nothing is known but its address. */
 
+/* (Its mapping is its own: only device nodes have another one's.) */
 static __always_inline void *inode_pages(void *inode)
 {
-	return (void *)word_at(inode + bpf_core_field_offset(struct inode, i_mapping)) +
+	return inode + bpf_core_field_offset(struct inode, i_data) +
 	       bpf_core_field_offset(struct address_space, i_pages);
 }
 
@@ -232,6 +235,11 @@ static __always_inline __u64 xarray_head(void *xarray)
 static __always_inline __u64 xa_node_shift(struct xa_node *node)
 {
 	return HAVE_CAST ? xa_node_readable(node)->shift : BPF_CORE_READ(node, shift);
+}
+
+static __always_inline __u64 xa_node_array(void *node)
+{
+	return word_at(node + bpf_core_field_offset(struct xa_node, array));
 }
 
 static __always_inline __u64 xa_node_slot(void *node, __u64 k)

@@ -14,6 +14,8 @@
 
 #define TO_END (~(__u64)0)
 
+__u64 page_shift; /* set before it is loaded */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -27,15 +29,12 @@ static __always_inline void hear(enum track_writer writer, const void *inode, __
 {
 	__u64 key = (__u64)inode;
 	struct track_object *object = bpf_map_lookup_elem(&objects, &key);
-	struct track_batch *b;
+	struct track_batch *b = batch_of(writer);
 
 	if (object)
 		object->pages[writer] +=
 			writer == TRACK_REMOVE || writer == TRACK_SWAPOFF ? 1 : count;
-	else if (!control.all)
-		return;
-	b = batch_of(writer);
-	if (b)
+	if (b && (object || b->all))
 		put(b, writer, key, first, count);
 }
 
@@ -91,7 +90,7 @@ int track_insert(__u64 *ctx)
 SEC("fexit/shmem_undo_range")
 int track_remove(__u64 *ctx)
 {
-	__u64 lstart = ctx[1], lend = ctx[2], shift = control.page_shift & 63;
+	__u64 lstart = ctx[1], lend = ctx[2], shift = page_shift & 63;
 	__u64 first = (lstart + ((__u64)1 << shift) - 1) >> shift, end = (lend + 1) >> shift;
 
 	if (lend == TO_END)

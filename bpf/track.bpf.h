@@ -6,8 +6,6 @@
 #include "kernel.bpf.h"
 #include "track.h"
 
-struct track_control control;
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, TRACK_RING_BYTES);
@@ -24,8 +22,11 @@ struct {
 
 static __always_inline long hand_over(struct track_batch *b, __u64 n, __u64 flags)
 {
-	__u64 size = MASKED(n, 2 * TRACK_RECORDS - 1) * sizeof(struct track_record);
+	__u64 size;
 
+	if (n > TRACK_RECORDS)
+		n = TRACK_RECORDS;
+	size = MASKED(n * sizeof(struct track_record), 2047);
 	if (size > sizeof(b->records))
 		size = sizeof(b->records);
 	return bpf_ringbuf_output(&ring, &b->writer, sizeof(b->writer) + size, flags);
@@ -64,11 +65,17 @@ static __always_inline struct track_batch *batch_of(enum track_writer writer)
 
 static __always_inline bool_t is_dropped(struct track_batch *b)
 {
-	if (!control.drop_every || ++b->heard < control.drop_every)
+	if (!b->drop_every || ++b->heard < b->drop_every)
 		return 0;
 	b->heard = 0;
 	b->lost++;
 	return 1;
+}
+
+static __always_inline struct track_record *record_of(struct track_batch *b, __u64 i)
+{
+	i = MASKED(i, 63);
+	return &b->records[i < TRACK_RECORDS ? i : 0];
 }
 
 /*
@@ -83,11 +90,11 @@ static __always_inline void put(struct track_batch *b, enum track_writer writer,
 
 	if (is_dropped(b))
 		return;
-	r = &b->records[MASKED(n - 1, TRACK_RECORDS - 1)];
+	r = record_of(b, n - 1);
 	if (n > 0 && continues(r, inode, first, count)) {
 		r->span += count << TRACK_FIRST_BITS;
 	} else {
-		r = &b->records[MASKED(n, TRACK_RECORDS - 1)];
+		r = record_of(b, n);
 		r->inode = inode;
 		r->span = make_span(first, count);
 		n++;
@@ -99,8 +106,8 @@ static __always_inline void put(struct track_batch *b, enum track_writer writer,
 	} else {
 		*(volatile __u64 *)&b->n = n;
 	}
-	if (*(volatile __u64 *)&control.armed) {
-		control.armed = 0;
+	if (*(volatile __u64 *)&b->armed) {
+		b->armed = 0;
 		empty_batch(b, n, BPF_RB_FORCE_WAKEUP);
 	} else if (n >= TRACK_RECORDS) {
 		empty_batch(b, n, BPF_RB_NO_WAKEUP);

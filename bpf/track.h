@@ -19,7 +19,7 @@
 /* The largest number that is ever watched by inode where the kernel tells inodes. */
 #define TRACK_OBJECTS 4096
 
-#define TRACK_RECORDS 64 /* in a batch */
+#define TRACK_RECORDS 48 /* in a batch, which is then of 1 KiB */
 #define TRACK_RING_BYTES (256 * 1024)
 
 /* One for each program. */
@@ -44,22 +44,28 @@ struct track_record {
 	uint64_t span;  /* first | count << TRACK_FIRST_BITS */
 };
 
+/*
+ * All that an event reads and writes besides the page cache, in as few lines of the processor's
+ * cache as may be, and in one page: where pages are written out, what is met for the first time
+ * costs most. So each batch has what is watched for itself.
+ */
 struct track_batch {
-	uint64_t n;                 /* records */
-	uint64_t lost;              /* records so far that the ring buffer had no room for */
-	uint64_t heard;             /* for track_control.drop_every */
-	uint64_t pages[TRACK_NEAR]; /* so far, of track_control.near[] */
-	uint64_t writer;            /* from here on it is handed over */
-	struct track_record records[TRACK_RECORDS];
-};
-
-struct track_control {
-	uint64_t armed;      /* the next event is to wake; a writer takes it back */
+	uint64_t n;          /* records */
+	uint64_t armed;      /* the next event is to wake; the writer takes it back */
+	uint64_t all;        /* record also what belongs to none that is known here */
+	uint64_t n_near;     /* how many of near[] are to be looked at */
 	uint64_t drop_every; /* tests: that many-th event is lost; 0: none */
-	uint64_t page_shift;
-	uint64_t all;              /* records also what belongs to none that is known here */
-	uint64_t n_near;           /* how many of near[] are to be looked at */
-	uint64_t near[TRACK_NEAR]; /* inodes; 0: free */
+	uint64_t node;       /* of the page cache, where the last page was found, */
+	uint64_t node_page;  /* which holds it and the others of its 64, */
+	uint64_t node_near;  /* of this one of near[] */
+
+	uint64_t pages[TRACK_NEAR]; /* so far, of near[] */
+	uint64_t near[TRACK_NEAR];  /* inodes; 0: free */
+	uint64_t lost;              /* records so far that the ring buffer had no room for */
+	uint64_t heard;             /* for drop_every */
+	uint64_t pad[5];
+	uint64_t writer; /* from here on it is handed over */
+	struct track_record records[TRACK_RECORDS];
 };
 
 /*

@@ -53,6 +53,9 @@ struct options {
 	const char *ranges_file; /* of pageout; "-" is standard input */
 	uint64_t rate;           /* bytes a second; 0: as fast as it goes */
 	uint64_t max_bytes;      /* 0: no cap */
+	unsigned age;            /* seconds, of candidates */
+	bool wait;               /* until it is known what came back within the age */
+	bool unproven;           /* also what may have come back */
 	bool dry_run;
 	unsigned interval; /* ms, of monitor; 0: the usual */
 	uint64_t count;    /* tables or batches; 0: until interrupted */
@@ -90,6 +93,8 @@ int verb_show(const struct options *options);
 int verb_pagemap(const struct options *options);
 int verb_pageout(const struct options *options);
 int verb_capabilities(const struct options *options);
+int verb_candidates(const struct options *options);
+int verb_refaults(const struct options *options);
 int verb_status(const struct options *options);
 int verb_call(const struct options *options);
 int verb_monitor(const struct options *options);

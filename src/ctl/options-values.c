@@ -8,6 +8,7 @@
 
 /* As the service allows it. */
 #define SETTLE_MS_MAX 60000
+#define AGE_MS_MAX 3600000
 #define INTERVAL_MS_MIN 100
 #define INTERVAL_MS_MAX 40000
 
@@ -76,6 +77,17 @@ int parse_settle(const char *arg, struct options *o)
 	if (parse_time(arg, &ms) < 0 || ms == 0 || ms > SETTLE_MS_MAX)
 		return usage_error("--settle=%s: expected a time from 1ms to 60s", arg);
 	o->settle = (unsigned)ms;
+	return 0;
+}
+
+int parse_age(const char *arg, struct options *o)
+{
+	uint64_t ms;
+
+	if (parse_time(arg, &ms) < 0 || ms % 1000 != 0 || ms > AGE_MS_MAX)
+		return usage_error("--age=%s: expected a time from 0s to 1h, in whole seconds",
+				   arg);
+	o->age = (unsigned)(ms / 1000);
 	return 0;
 }
 

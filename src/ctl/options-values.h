@@ -10,6 +10,7 @@ int parse_kinds(const char *arg, uint32_t *ret);
 int parse_states(const char *arg, struct options *o);
 int parse_probe(const char *arg, struct options *o);
 int parse_settle(const char *arg, struct options *o);
+int parse_age(const char *arg, struct options *o);
 int parse_interval(const char *arg, struct options *o);
 int parse_by(const char *arg, struct options *o);
 int parse_json(const char *arg, struct options *o);

@@ -21,9 +21,11 @@ enum {
 	PAGEOUT = 1 << 9,
 	MONITOR = 1 << 10,
 	WATCH = 1 << 11,
+	FIND = 1 << 12, /* candidates */
+	REFAULTS = 1 << 13,
 	LIVE = MONITOR | WATCH,
 	PROBING = LIST | DUMP | SHOW | PAGEMAP,
-	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT | LIVE,
+	SELECTING = PROBING | LOCATE | DIFF | PAGEOUT | LIVE | FIND | REFAULTS,
 	EITHER = PROBING | LOCATE | PAGEOUT | CAPABILITIES, /* the service, or directly */
 	ANY = EITHER | SELECTING | STATUS | CALL,
 };
@@ -43,6 +45,10 @@ static const struct verb verbs[] = {
 	 verb_pagemap, PAGEMAP},
 	{"pageout", "OBJECT", "Page an object out, and say which of its pages left", verb_pageout,
 	 PAGEOUT},
+	{"candidates", "OBJECT", "Show what is worth paging out: present, and not back lately",
+	 verb_candidates, FIND},
+	{"refaults", "OBJECT", "Show what came back from the swap, how often and when last",
+	 verb_refaults, REFAULTS},
 	{"monitor", "[OBJECT]", "Show what goes out to the swap and comes in, again and again",
 	 verb_monitor, MONITOR},
 	{"watch", "OBJECT", "Show the state of every page, then what changes, as it does",
@@ -76,6 +82,9 @@ enum option_id {
 	OPT_RATE,
 	OPT_MAX,
 	OPT_DRY_RUN,
+	OPT_AGE,
+	OPT_WAIT,
+	OPT_UNPROVEN,
 	OPT_INTERVAL,
 	OPT_COUNT,
 	OPT_BY,
@@ -107,27 +116,33 @@ static const struct option_spec {
 	{OPT_STATE, "state", "STATE,...", DUMP | DIFF | PAGEMAP | WATCH,
 	 "Only pages in these states: hole, allocated, present, swap_cache, swapped, poisoned, "
 	 "in_core, unknown"},
-	{OPT_RANGE, "range", "RANGE", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT | WATCH,
+	{OPT_RANGE, "range", "RANGE",
+	 DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT | WATCH | FIND | REFAULTS,
 	 "FIRST+COUNT or FIRST-LAST: pages, or bytes with K, M, G, T; pagemap: START-END or "
 	 "START+LENGTH (hex addresses)"},
 	{OPT_RANGES, "ranges", "FILE", PAGEOUT,
 	 "Ranges of pages as candidates and dump print them (JSON or CSV); -: standard input"},
 	{OPT_RATE, "rate", "BYTES", PAGEOUT, "At most so many a second; K, M, G, T"},
-	{OPT_MAX, "max", "BYTES", PAGEOUT, "Stop when so many have left; K, M, G, T"},
+	{OPT_MAX, "max", "BYTES", PAGEOUT | FIND,
+	 "No more than so many are paged out, or given; K, M, G, T"},
 	{OPT_DRY_RUN, "dry-run", NULL, PAGEOUT, "Only say what would stay, and why"},
+	{OPT_AGE, "age", "TIME", FIND,
+	 "Not what came back from the swap within TIME: 60s (the default), 10min"},
+	{OPT_WAIT, "wait", NULL, FIND, "Wait until it is known what did, for TIME at most"},
+	{OPT_UNPROVEN, "unproven", NULL, FIND, "Give also what may have come back within TIME"},
 	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
 	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
 	{OPT_INTERVAL, "interval", "TIME", MONITOR, "From one table to the next: 1s, 500ms"},
 	{OPT_COUNT, "count", "N", LIVE, "End after N tables, or N batches of changes"},
 	{OPT_BY, "by", "WHAT", MONITOR, "A line for each object, or unit"},
-	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF | LIVE,
+	{OPT_PROBE, "probe", "PROBE", PROBING | DIFF | LIVE | FIND | REFAULTS,
 	 "auto, walk (exact; needs root), portable, verify (both, compared)"},
-	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT,
+	{OPT_FORMAT, "format", "FORMAT", DUMP | DIFF | PAGEMAP | LOCATE | PAGEOUT | FIND | REFAULTS,
 	 "table, json, csv; dump also: bitmap; pagemap also: raw"},
 	{OPT_WRITE, "write", "FILE", PAGEMAP,
 	 "With --format raw: write FILE laid out like /proc/PID/pagemap"},
-	{'o', "output", "COLUMN,...", LIST | DUMP | DIFF | PAGEMAP | LOCATE | CAPABILITIES,
-	 "Choose columns"},
+	{'o', "output", "COLUMN,...",
+	 LIST | DUMP | DIFF | PAGEMAP | LOCATE | CAPABILITIES | FIND | REFAULTS, "Choose columns"},
 	{OPT_DIRECT, "direct", NULL, EITHER, "Ask the kernel, though the service be there"},
 	{OPT_SOCKET, "socket", "PATH", ANY, "Ask the service that listens at PATH"},
 	{OPT_MORE, "more", NULL, CALL, "Several replies, a line each"},
@@ -243,6 +258,14 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_MAX:
 	case OPT_DRY_RUN:
 		return parse_pageout_option(id, arg, o);
+	case OPT_AGE:
+		return parse_age(arg, o);
+	case OPT_WAIT:
+		o->wait = true;
+		break;
+	case OPT_UNPROVEN:
+		o->unproven = true;
+		break;
 	case OPT_INTERVAL:
 		return parse_interval(arg, o);
 	case OPT_COUNT:
@@ -318,7 +341,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 
 	if ((s->have_fd || s->have_address) && s->pid == 0)
 		return usage_error("--%s needs --pid", s->have_fd ? "fd" : "address");
-	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT | WATCH)) && selector_is_empty(s))
+	if ((verb->bit & (DUMP | DIFF | SHOW | LOCATE | PAGEOUT | WATCH | FIND | REFAULTS)) &&
+	    selector_is_empty(s))
 		return usage_error(
 			"%s needs an object: an id as list prints it, or --pid, --path or "
 			"--name",
@@ -342,6 +366,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 		return usage_error("--write needs --format=raw");
 	if (o->range && o->ranges_file)
 		return usage_error("--range and --ranges exclude each other");
+	if (o->wait && o->unproven)
+		return usage_error("--wait and --unproven exclude each other");
 	if (o->direct && o->socket)
 		return usage_error("--direct and --socket exclude each other");
 	return 0;
@@ -448,7 +474,7 @@ const struct verb *options_parse(int argc, char *argv[], struct options *ret, in
 	struct option longs[ARRAY_SIZE(specs) + 1];
 	char shorts[3 * ARRAY_SIZE(specs) + 2];
 	_cleanup_free_ struct given *given = calloc((size_t)argc + 1, sizeof(*given));
-	struct options o = {.states = ~(page_state_mask)0};
+	struct options o = {.states = ~(page_state_mask)0, .age = 60};
 	const struct verb *verb;
 	int c, n = 0;
 

@@ -6,6 +6,7 @@
  *   remote.c          opening, calling, what is asked about
  *   remote-objects.c  objects, their pages and places
  *   remote-pagemap.c  what a process maps
+ *   remote-candidates.c  what is asked of candidates
  *   remote-service.c  the service itself: status, call, capabilities
  *   remote-error.c    what its errors mean
  */
@@ -79,6 +80,10 @@ void remote_add_since(struct remote *r, struct json_object *parameters);
 /* Likewise --state and --interval. */
 void remote_add_states(struct remote *r, struct json_object *parameters);
 void remote_add_interval(struct remote *r, struct json_object *parameters);
+
+/* What FindCandidates is called with; UINT64_MAX: give all. */
+struct json_object *remote_make_candidates(struct remote *r, struct page_range range,
+					   uint64_t max_pages);
 
 /* Keeps an object. It is the source's, whatever comes of it. Returns 0 or a negative errno. */
 int remote_keep(struct remote *r, struct object *object);

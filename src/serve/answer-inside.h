@@ -6,6 +6,7 @@
  *   answer.c         replies, one after the other
  *   answer-states.c  Summarize and Classify
  *   answer-slots.c   Locate
+ *   answer-candidates.c  FindCandidates and GetRefaults
  *   answer-list.c    ListObjects, GetObject, GetCapabilities
  *   answer-view.c    GetPagemap
  *   answer-events.c  Subscribe
@@ -33,6 +34,8 @@ struct json_object *answer_states(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_subscription(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_monitor(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_slots(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_candidates(struct answer *a, struct reply_draft *draft);
+struct json_object *answer_refaults(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_list(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_object(struct answer *a, struct reply_draft *draft);
 struct json_object *answer_capabilities(struct answer *a);

@@ -145,6 +145,10 @@ static struct json_object *make_parameters(struct answer *a, struct reply_draft 
 		return answer_subscription(a, draft);
 	case METHOD_MONITOR:
 		return answer_monitor(a, draft);
+	case METHOD_FIND_CANDIDATES:
+		return answer_candidates(a, draft);
+	case METHOD_GET_REFAULTS:
+		return answer_refaults(a, draft);
 	case METHOD_LOCATE:
 		return answer_slots(a, draft);
 	case METHOD_LIST_OBJECTS:

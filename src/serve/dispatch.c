@@ -7,6 +7,7 @@
 #include "serve/description.h"
 #include "serve/discard.h"
 #include "serve/errors.h"
+#include "serve/follow.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
 #include "util/util.h"
@@ -69,6 +70,8 @@ static struct json_object *make_history(const struct server *s)
 	json_object_object_add(j, "generations", json_number(usage.generations));
 	json_object_object_add(j, "bytes", json_number(usage.bytes));
 	json_object_object_add(j, "droppedGenerations", json_number(usage.dropped));
+	json_object_object_add(j, "followedObjects",
+			       json_number(followers_count(s->requests.followers)));
 	return j;
 }
 
@@ -173,6 +176,8 @@ static void answer_question(struct connection *c, struct question *q)
 	case METHOD_SUMMARIZE:
 	case METHOD_CLASSIFY:
 	case METHOD_LOCATE:
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
 	case METHOD_SUBSCRIBE:
 	case METHOD_MONITOR:
 	case METHOD_GET_PAGEMAP:

@@ -57,7 +57,7 @@ int examine_pages(struct examination *e, int fd)
 		.discovery = &e->result->discovery,
 		.object = e->result->object,
 		.fd = fd,
-		.range = e->question->range,
+		.range = method_wants_whole(e->question->method) ? PROBE_ALL : e->question->range,
 		.settle = e->question->settle,
 	};
 	struct snapshot s = {0};

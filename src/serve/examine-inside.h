@@ -6,6 +6,7 @@
  *   examine.c             who may ask, which object, lists
  *   examine-generation.c  an object's pages, and what is remembered of them
  *   examine-subscription.c  an object that is looked at again and again
+ *   examine-candidates.c  what came back from the swap
  *   examine-view.c        a process's view
  */
 
@@ -57,3 +58,12 @@ void examine_subscription(struct examination *e);
  * Returns 0 or a negative errno.
  */
 int examine_monitored(int fd, struct listed *l, uint64_t began);
+
+/* For METHOD_FIND_CANDIDATES and METHOD_GET_REFAULTS. */
+void examine_candidates(struct examination *e);
+
+/*
+ * The object of a passed descriptor, among all that there are: with who else has it. Else nothing
+ * is done. False: an error was told.
+ */
+bool examine_passed(struct examination *e);

@@ -208,11 +208,15 @@ void examine_fail(struct examination *e, int error)
 		errors_object(e->result, o, error);
 }
 
+/* What was behind the end of an object that is shorter now can be told too, since it was there. */
 bool examine_range(struct examination *e, uint64_t size, uint64_t page_size)
 {
 	const struct page_range *range = &e->question->range;
+	const struct generation *since = e->result->since;
 	uint64_t pages = size_to_pages(size, page_size);
 
+	if (since && range->count == UINT64_MAX)
+		pages = MAX(pages, size_to_pages(since->snapshot.size, page_size));
 	if (range->first <= pages &&
 	    (range->count == UINT64_MAX || range->count <= pages - range->first))
 		return true;
@@ -357,8 +361,7 @@ static void examine_list(struct examination *e)
 		errors_fail(e->result, r);
 }
 
-/* The object of a passed descriptor, among all that there are: with who else holds it. */
-static bool discover_passed(struct examination *e)
+bool examine_passed(struct examination *e)
 {
 	struct question among = {.method = METHOD_GET_OBJECT, .fd = -1};
 	struct discovery alone = e->result->discovery;
@@ -392,7 +395,7 @@ static void examine_object(struct examination *e)
 	struct examination inner = *e;
 	int r;
 
-	if (!examine_find(e, true) || !discover_passed(e))
+	if (!examine_find(e, true) || !examine_passed(e))
 		return;
 	result->denied =
 		result->discovery.n_denied_processes > 0 || result->discovery.n_denied_mappings > 0;
@@ -423,6 +426,10 @@ static void look(struct examination *e)
 		break;
 	case METHOD_SUBSCRIBE:
 		examine_subscription(e);
+		break;
+	case METHOD_FIND_CANDIDATES:
+	case METHOD_GET_REFAULTS:
+		examine_candidates(e);
 		break;
 	case METHOD_LOCATE:
 		examine_slots(e);

@@ -30,7 +30,7 @@
 
 /* Descriptors of the service itself, and those that a worker keeps and opens for a look: some more
  * than it was seen to have. */
-#define FILES_OWN 16
+#define FILES_OWN 36
 #define FILES_OF_WORKER 20
 
 #define DEFAULT_SOCKET "/run/shmstate/io.shmstate"

@@ -14,50 +14,10 @@
 #define HEARTBEAT_SECONDS 30
 #define HEARTBEAT_SECONDS_MAX 44
 #define BATCHES_MAX 1000
+#define AGE_SECONDS_MAX 3600
 #define INTERVAL_MILLISECONDS 1000
 #define INTERVAL_MILLISECONDS_MIN 100
 #define INTERVAL_MILLISECONDS_MAX 40000
-
-static const char own[] = "io.shmstate", general[] = "org.varlink.service";
-
-static const char *const methods[METHOD_MAX] = {
-	[METHOD_LIST_OBJECTS] = "io.shmstate.ListObjects",
-	[METHOD_GET_OBJECT] = "io.shmstate.GetObject",
-	[METHOD_SUMMARIZE] = "io.shmstate.Summarize",
-	[METHOD_CLASSIFY] = "io.shmstate.Classify",
-	[METHOD_LOCATE] = "io.shmstate.Locate",
-	[METHOD_SUBSCRIBE] = "io.shmstate.Subscribe",
-	[METHOD_MONITOR] = "io.shmstate.Monitor",
-	[METHOD_GET_PAGEMAP] = "io.shmstate.GetPagemap",
-	[METHOD_GET_CAPABILITIES] = "io.shmstate.GetCapabilities",
-	[METHOD_GET_STATUS] = "io.shmstate.GetStatus",
-	[METHOD_GET_INFO] = "org.varlink.service.GetInfo",
-	[METHOD_GET_INTERFACE_DESCRIPTION] = "org.varlink.service.GetInterfaceDescription",
-};
-
-const char *method_to_string(enum method method)
-{
-	return methods[method];
-}
-
-bool method_goes_on(enum method method)
-{
-	return method == METHOD_SUBSCRIBE || method == METHOD_MONITOR;
-}
-
-int method_from_string(const char *s)
-{
-	const char *dot = strrchr(s, '.');
-	size_t n = dot ? (size_t)(dot - s) : 0;
-
-	for (int i = 0; i < METHOD_MAX; i++)
-		if (strcmp(methods[i], s) == 0)
-			return i;
-	if ((n == strlen(own) && memcmp(s, own, n) == 0) ||
-	    (n == strlen(general) && memcmp(s, general, n) == 0))
-		return -ENOENT;
-	return -ENXIO;
-}
 
 void question_done(struct question *q)
 {
@@ -421,6 +381,24 @@ static int take_stability(struct question *q, struct json_object *value, const c
 	return take_flag(value, &q->stability);
 }
 
+static int take_age(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_within(value, 0, AGE_SECONDS_MAX, &q->age);
+}
+
+static int take_max(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_number(value, INT64_MAX, &q->max_pages);
+}
+
+static int take_unproven(struct question *q, struct json_object *value, const char **bad)
+{
+	(void)bad;
+	return take_flag(value, &q->unproven);
+}
+
 static int take_interface(struct question *q, struct json_object *value, const char **bad)
 {
 	const char *s = text_of(value);
@@ -453,6 +431,15 @@ static const struct field parameters_of[METHOD_MAX][FIELDS_MAX] = {
 			     {"since", take_since, false},
 			     {"settleMilliseconds", take_settle, false}},
 	[METHOD_LOCATE] = {{"selector", take_selector, true}, {"range", take_range, false}},
+	[METHOD_FIND_CANDIDATES] = {{"selector", take_selector, true},
+				    {"ageSeconds", take_age, true},
+				    {"maxPages", take_max, false},
+				    {"range", take_range, false},
+				    {"unproven", take_unproven, false},
+				    {"probe", take_probe, false}},
+	[METHOD_GET_REFAULTS] = {{"selector", take_selector, true},
+				 {"range", take_range, false},
+				 {"probe", take_probe, false}},
 	[METHOD_SUBSCRIBE] = {{"selector", take_selector, true},
 			      {"range", take_range, false},
 			      {"states", take_states, false},
@@ -478,6 +465,7 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 		.fd = -1,
 		.range = {.first = 0, .count = UINT64_MAX},
 		.states = UINT32_MAX,
+		.max_pages = UINT64_MAX,
 		.heartbeat = HEARTBEAT_SECONDS,
 		.interval = INTERVAL_MILLISECONDS,
 		.summarize = method == METHOD_MONITOR,

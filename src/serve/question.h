@@ -17,6 +17,8 @@ enum method {
 	METHOD_SUMMARIZE,
 	METHOD_CLASSIFY,
 	METHOD_LOCATE,
+	METHOD_FIND_CANDIDATES,
+	METHOD_GET_REFAULTS,
 	METHOD_SUBSCRIBE,
 	METHOD_MONITOR,
 	METHOD_GET_PAGEMAP,
@@ -60,6 +62,9 @@ struct question {
 	bool summarize;
 	bool stability;
 	char *interface;
+	unsigned age;       /* seconds */
+	uint64_t max_pages; /* UINT64_MAX: all */
+	bool unproven;      /* also what cannot be shown */
 	unsigned batches;   /* of changes, a second; 0: as many as are allowed */
 	unsigned heartbeat; /* seconds without a word */
 	unsigned interval;  /* milliseconds between two replies */
@@ -80,6 +85,9 @@ int question_parse(enum method method, struct json_object *parameters, struct qu
 
 /* These two are answered again and again, and need `more`. */
 bool method_goes_on(enum method method);
+
+/* Whatever range is asked about, the whole object is looked at. */
+bool method_wants_whole(enum method method);
 
 /*
  * A text that two questions share if one look at the object answers both, but for a passed

@@ -4,6 +4,7 @@
 #include "serve/discard.h"
 #include "serve/errors.h"
 #include "serve/examine.h"
+#include "serve/follow.h"
 #include "serve/request-inside.h"
 #include "serve/standing.h"
 #include "util/util.h"
@@ -79,6 +80,9 @@ static void answer_all(struct scan *s, struct result *result)
 			answer_go_on_from(&r->answer, standing_told(r->standing));
 		r->has_answer = true;
 		r->error = 0;
+		/* The loop has something to add first. */
+		if (!result->error && method_wants_whole(r->question.method))
+			continue;
 		/*
 		 * There may be a thousand others, some gone meanwhile. Theirs are made one after
 		 * the other, each off before the next, when that a look took place has been told.
@@ -196,6 +200,13 @@ static void scan_free(struct scan *s)
 	free(s);
 }
 
+/* What came back between looks only events tell, and these are the loop's. */
+static void add_events(struct request *r)
+{
+	if (r->has_answer && !r->answer.result->error && method_wants_whole(r->question.method))
+		followers_tell(r->all->followers, r, r->answer.result);
+}
+
 static void scan_done(struct task *t)
 {
 	struct scan *s = (struct scan *)t;
@@ -205,6 +216,7 @@ static void scan_done(struct task *t)
 	while ((r = TAILQ_FIRST(&s->requests))) {
 		TAILQ_REMOVE(&s->requests, r, link);
 		r->scan = NULL;
+		add_events(r);
 		deliver(r);
 	}
 	scan_free(s);

@@ -24,6 +24,7 @@ struct requests {
 	unsigned scan_seconds;      /* from the call on, the time in the queue included */
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
 	struct watches *watches;
+	struct followers *followers;
 	unsigned batches;    /* a second, at most, of those that go on */
 	uint64_t paid_until; /* CLOCK_MONOTONIC, ns: see standing.c */
 	size_t n_standing;   /* calls that go on */

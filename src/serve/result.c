@@ -39,6 +39,7 @@ struct result *result_unref(struct result *r)
 		r->snapshot.map = (struct state_map){0};
 	generation_unref(r->generation);
 	generation_unref(r->since);
+	refaults_done(&r->comebacks.refaults);
 	snapshot_done(&r->snapshot);
 	slot_map_done(&r->slots);
 	process_view_done(&r->view);
@@ -57,7 +58,7 @@ static size_t count_bytes(const struct result *r)
 	size_t n = map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense) +
 		   r->slots.n_allocated * sizeof(*r->slots.items) +
-		   r->n_runs_allocated * sizeof(*r->runs);
+		   refaults_bytes(&r->comebacks.refaults) + r->n_runs_allocated * sizeof(*r->runs);
 
 	for (size_t i = 0; i < r->view.n_snapshots; i++) {
 		map = &r->view.snapshots[i].map;

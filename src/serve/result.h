@@ -47,6 +47,11 @@ struct result {
 	struct snapshot snapshot;
 	struct generation *generation; /* NULL, or what owns the snapshot's map */
 	struct generation *since;      /* to be compared with; NULL: all is told */
+	struct comebacks comebacks;    /* of the object, if they were asked for */
+	const char *unproven;          /* why what came back is not known in full; NULL: it is */
+	bool followed;                 /* more will be known of that */
+	pid_t process;                 /* that maps it, of several or the only one; 0: none */
+	bool several_processes;        /* do, and none of them was named */
 	struct identity identity;      /* of the object, if there is a generation */
 	bool recalled;                 /* it was found where it was before: not who else has it */
 	uint64_t began;                /* the look, with all that led to it: CLOCK_MONOTONIC, ns */

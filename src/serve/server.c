@@ -5,6 +5,7 @@
 
 #include "serve/discard.h"
 #include "serve/errors.h"
+#include "serve/follow.h"
 #include "serve/log.h"
 #include "serve/message.h"
 #include "serve/server-inside.h"
@@ -19,7 +20,14 @@
 static void tell_change(struct server *s)
 {
 	if (s->changed)
-		s->changed(s->changed_context, s->n_members == 0);
+		s->changed(s->changed_context,
+			   s->n_members == 0 && followers_count(s->requests.followers) == 0);
+}
+
+/* As long as something is followed the service stays. */
+static void on_followers_changed(void *context)
+{
+	tell_change(context);
 }
 
 static void on_drained(struct connection *c)
@@ -241,6 +249,12 @@ int server_new(const struct server_setup *setup, struct server **ret)
 	TAILQ_INIT(&s->requests.waiting);
 	ledger_init(&s->requests.held);
 	TAILQ_INIT(&s->members);
+	r = followers_new(&s->requests, &s->requests.followers);
+	if (r < 0) {
+		server_free(s);
+		return r;
+	}
+	followers_on_change(s->requests.followers, on_followers_changed, s);
 	server_configure(s, setup->config);
 	*ret = s;
 	return 0;
@@ -261,6 +275,7 @@ struct server *server_free(struct server *s)
 		on_closed(m->connection, NULL);
 		connection_free(c);
 	}
+	followers_free(s->requests.followers);
 	ledger_done(&s->requests.held);
 	history_free(s->requests.history);
 	sd_event_unref(s->event);
@@ -284,6 +299,7 @@ void server_stop(struct server *s)
 		if (call)
 			request_stop(call);
 	}
+	followers_stop(s->requests.followers);
 	if (s->n_members == 0)
 		tell_change(s);
 }

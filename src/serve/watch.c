@@ -23,6 +23,7 @@ struct watch {
 	bool woken;
 	struct watch_hints hints;
 	watch_callback changed;
+	events_visit visit; /* NULL: hints are enough */
 	void *context;
 };
 
@@ -83,6 +84,8 @@ static void hint(struct watch *w, const struct event *e)
 	w->hints.hull = join(w->hints.hull, range);
 	if (e->count != UINT64_MAX)
 		w->hints.pages[e->kind] += e->count;
+	if (w->visit)
+		w->visit(w->context, e);
 	wake(w);
 }
 
@@ -133,19 +136,24 @@ static void call_back(struct watches *all)
 	}
 }
 
-static int on_gathered(sd_event_source *source, uint64_t usec, void *context)
+static void read_events(struct watches *all)
 {
-	struct watches *all = context;
-	uint64_t lost;
 	int r = events_consume(all->events, visit, all);
+	uint64_t lost = events_lost(all->events);
 
-	(void)source;
-	(void)usec;
-	lost = events_lost(all->events);
 	/* What could not be read is as good as lost. */
 	if (lost != all->lost || r < 0)
 		tell_lost(all);
 	all->lost = lost;
+}
+
+static int on_gathered(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct watches *all = context;
+
+	(void)source;
+	(void)usec;
+	read_events(all);
 	call_back(all);
 	return sd_event_source_set_enabled(all->io, SD_EVENT_ON);
 }
@@ -172,6 +180,15 @@ static int listen_to(struct watches *all, sd_event *event)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(all->timer, SD_EVENT_OFF);
 	return r < 0 ? r : sd_event_add_io(event, &all->io, fd, EPOLLIN, on_readable, all);
+}
+
+void watches_read(struct watches *all)
+{
+	if (!all->io)
+		return;
+	read_events(all);
+	if (!TAILQ_EMPTY(&all->woken))
+		on_readable(all->io, -1, 0, all);
 }
 
 int watches_new(sd_event *event, struct events *events, struct watches **ret)
@@ -303,6 +320,11 @@ struct watch *watch_free(struct watch *w)
 	drop(all, w->object);
 	free(w);
 	return NULL;
+}
+
+void watch_each(struct watch *w, events_visit visit_each)
+{
+	w->visit = visit_each;
 }
 
 uint64_t watch_inode(const struct watch *w)

@@ -41,6 +41,9 @@ struct watch_hints {
 /* May be NULL. Called in the loop, a hundred times a second at most. It may free any watch. */
 typedef void (*watch_callback)(void *context);
 
+/* Reads what has come by now, at once. Who is to be woken is so later, as ever. */
+void watches_read(struct watches *all);
+
 /*
  * Watches an object by the address of its inode, struct snapshot's. The address is not to be
  * trusted for longer than looks confirm it: it may become another object's. Returns 0, -EOPNOTSUPP
@@ -49,6 +52,9 @@ typedef void (*watch_callback)(void *context);
 int watch_new(struct watches *all, uint64_t inode, watch_callback changed, void *context,
 	      struct watch **ret);
 struct watch *watch_free(struct watch *w); /* NULL is fine; returns NULL */
+
+/* Besides, each event is given to visit, with the same context. It must not watch anything. */
+void watch_each(struct watch *w, events_visit visit);
 
 uint64_t watch_inode(const struct watch *w);
 /* Gives what has come, and forgets it. */

@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <string.h>
 
 #include "track/events-inside.h"
 #include "util/util.h"
@@ -58,8 +59,8 @@ int events_open_ring(struct events *e)
 	e->visit = NULL;
 	ring_buffer__consume(e->ring);
 	for (size_t i = 0; i < events_batches(e); i++)
-		e->batches[i].n = e->batches[i].lost = 0;
-	e->control->armed = 1;
+		e->batches[i] = (struct track_batch){.armed = 1, .drop_every = e->drop_every};
+	memset(e->near, 0, sizeof(e->near));
 	return 0;
 }
 
@@ -110,7 +111,8 @@ static int arm(struct events *e)
 {
 	int r = 0;
 
-	__atomic_store_n(&e->control->armed, 1, __ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < events_batches(e); i++)
+		__atomic_store_n(&e->batches[i].armed, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (size_t i = 0; i < events_batches(e) && r >= 0; i++)
 		r = is_waiting(e, i) ? flush(e, i, true) : 0;

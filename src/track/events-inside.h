@@ -22,7 +22,6 @@ struct events_kernel {
 	int flush;
 	int ring;
 	int batches;
-	int control;
 	int objects; /* at EVENTS_ALL */
 	unsigned cpus;
 };
@@ -48,9 +47,10 @@ struct events {
 	enum events_level level;
 	int errors[EVENTS_LEVEL_MAX];
 	struct events_kernel kernel;
-	struct track_control *control; /* mapped, as long as there is a level */
 	struct watch *watches;
 	size_t n_watches, allocated;
+	uint64_t near[TRACK_NEAR]; /* inodes of those whose page cache is searched; 0: free */
+	unsigned drop_every;
 	unsigned all;  /* how many want to hear of any object */
 	uint64_t lost; /* before it was attached last */
 

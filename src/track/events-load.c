@@ -19,16 +19,18 @@ static const struct {
 	const char *name;
 	const char *function;
 	enum track_writer writer;
-	bool optional; /* what it tells, another one does in part, or it is rare */
+	int rank; /* 0: there is no level without; else what is left out first has the highest */
 } programs[] = {
-	{"track_writepage", "shmem_writepage", TRACK_SWAP_OUT, false},
-	{"track_writeout", "shmem_writeout", TRACK_SWAP_OUT, false},
-	{"track_insert", "shmem_add_to_page_cache", TRACK_INSERT, false},
-	{"track_remove", "shmem_undo_range", TRACK_REMOVE, false},
-	{"track_swap_in", "shmem_swapin_folio", TRACK_SWAP_IN, true},
-	{"track_swapoff", "shmem_unuse_inode", TRACK_SWAPOFF, true},
-	{"track_collapse", "collapse_file", TRACK_COLLAPSE, true},
+	{"track_writepage", "shmem_writepage", TRACK_SWAP_OUT, 0},
+	{"track_writeout", "shmem_writeout", TRACK_SWAP_OUT, 0},
+	{"track_insert", "shmem_add_to_page_cache", TRACK_INSERT, 0},
+	{"track_remove", "shmem_undo_range", TRACK_REMOVE, 0},
+	{"track_swap_in", "shmem_swapin_folio", TRACK_SWAP_IN, 2},
+	{"track_swapoff", "shmem_unuse_inode", TRACK_SWAPOFF, 1},
+	{"track_collapse", "collapse_file", TRACK_COLLAPSE, 1},
 };
+
+#define RANKS 3
 
 /* Library code prints nothing: what went wrong is in errno. */
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
@@ -75,15 +77,14 @@ static int keep_program(struct bpf_object *object, const char *name)
 }
 
 /* The libraries' own structures are not kept: they take a hundred times as much. */
-static int keep_common(struct bpf_object *object, struct bpf_map *control, struct events_kernel *k)
+static int keep_common(struct bpf_object *object, struct events_kernel *k)
 {
 	struct bpf_program *flush = bpf_object__find_program_by_name(object, "track_flush");
 
 	k->flush = keep(flush ? bpf_program__fd(flush) : -1);
 	k->ring = keep_map(object, "ring");
 	k->batches = keep_map(object, "batches");
-	k->control = keep(bpf_map__fd(control));
-	return k->flush < 0 || k->ring < 0 || k->batches < 0 || k->control < 0 ? -EMFILE : 0;
+	return k->flush < 0 || k->ring < 0 || k->batches < 0 ? -EMFILE : 0;
 }
 
 static int size_batches(struct bpf_object *object, unsigned cpus)
@@ -94,13 +95,13 @@ static int size_batches(struct bpf_object *object, unsigned cpus)
 }
 
 /* Which of the functions there are: what is asked for and is not there makes the whole fail. */
-static int choose_programs(struct bpf_object *object, const struct btf *btf, bool optional)
+static int choose_programs(struct bpf_object *object, const struct btf *btf, int rank)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		struct bpf_program *program =
 			bpf_object__find_program_by_name(object, programs[i].name);
 		bool is = btf__find_by_name_kind(btf, programs[i].function, BTF_KIND_FUNC) >= 0 &&
-			  (optional || !programs[i].optional);
+			  programs[i].rank <= rank;
 		int r = program ? bpf_program__set_autoload(program, is) : -ENOENT;
 
 		if (r < 0)
@@ -119,7 +120,7 @@ static int keep_functions(struct bpf_object *object, struct events_kernel *k)
 		r = keep_program(object, programs[i].name);
 		if (r >= 0)
 			*fd = r;
-		else if (r != -EOPNOTSUPP && !programs[i].optional)
+		else if (r != -EOPNOTSUPP && programs[i].rank == 0)
 			return r;
 	}
 	k->objects = keep_map(object, "objects");
@@ -131,7 +132,7 @@ static int keep_functions(struct bpf_object *object, struct events_kernel *k)
 	return 0;
 }
 
-static int load_functions(const struct btf *btf, bool optional, struct events_kernel *k)
+static int load_functions(const struct btf *btf, int rank, struct events_kernel *k)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = KERNEL_BTF);
 	struct track_all_bpf *all = track_all_bpf__open_opts(&options);
@@ -139,27 +140,56 @@ static int load_functions(const struct btf *btf, bool optional, struct events_ke
 
 	if (!all)
 		return -errno;
-	r = choose_programs(all->obj, btf, optional);
+	all->bss->page_shift = (uint64_t)__builtin_ctzl((unsigned long)getpagesize());
+	r = choose_programs(all->obj, btf, rank);
 	if (r >= 0)
 		r = size_batches(all->obj, k->cpus);
 	if (r >= 0)
 		r = track_all_bpf__load(all);
 	if (r >= 0)
-		r = keep_common(all->obj, all->maps.bss, k);
+		r = keep_common(all->obj, k);
 	if (r >= 0)
 		r = keep_functions(all->obj, k);
 	track_all_bpf__destroy(all);
 	return r;
 }
 
+/*
+ * Whether functions may be heard at all, by a program that does nothing: it takes a quarter of the
+ * time that loading the others does. Returns 0 or a negative errno.
+ */
+static int try_function(const struct btf *btf)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY);
+	struct bpf_insn instructions[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = btf__find_by_name_kind(btf, "shmem_undo_range", BTF_KIND_FUNC), link;
+	_cleanup_close_ int program = -1;
+
+	if (id < 0)
+		return -EOPNOTSUPP;
+	options.attach_btf_id = (uint32_t)id;
+	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", instructions,
+				ARRAY_SIZE(instructions), &options);
+	link = program < 0 ? program : events_attach(program);
+	if (link >= 0)
+		close(link);
+	return MIN(link, 0);
+}
+
 static int load_all(struct events_kernel *k)
 {
 	struct btf *btf = btf__parse(KERNEL_BTF, NULL);
-	int r = btf ? load_functions(btf, true, k) : -errno;
+	int refused = btf ? try_function(btf) : -errno, r = refused ? refused : -EINVAL;
 
-	/* One of those that may be missing may be why. */
-	if ((r == -EINVAL || r == -E2BIG) && k->flush < 0)
-		r = load_functions(btf, false, k);
+	/* One of those that it would do without may be why it is refused. */
+	for (int rank = RANKS - 1; !refused && rank >= 0 && r < 0; rank--) {
+		r = load_functions(btf, rank, k);
+		if (k->flush >= 0)
+			break;
+	}
 	btf__free(btf);
 	return r;
 }
@@ -183,7 +213,7 @@ static int load_tracepoint(bool cast, struct events_kernel *k)
 	if (r == 0)
 		r = track_swap_out_bpf__load(s);
 	if (r == 0)
-		r = keep_common(s->obj, s->maps.bss, k);
+		r = keep_common(s->obj, k);
 	if (r >= 0)
 		r = keep_program(s->obj, "track_swap_out");
 	if (r >= 0)
@@ -205,7 +235,7 @@ int events_load(enum events_level level, struct events_kernel *ret)
 	int cpus = libbpf_num_possible_cpus(), r = cpus;
 	struct events_kernel k = {.cpus = (unsigned)MAX(cpus, 1)};
 
-	k.flush = k.ring = k.batches = k.control = k.objects = -1;
+	k.flush = k.ring = k.batches = k.objects = -1;
 	for (int i = 0; i < TRACK_WRITERS; i++)
 		k.programs[i] = -1;
 	if (r >= 0)
@@ -221,7 +251,7 @@ int events_load(enum events_level level, struct events_kernel *ret)
 
 void events_unload(struct events_kernel *k)
 {
-	int *fds[] = {&k->flush, &k->ring, &k->batches, &k->control, &k->objects};
+	int *fds[] = {&k->flush, &k->ring, &k->batches, &k->objects};
 
 	for (int i = 0; i < TRACK_WRITERS; i++)
 		closep(&k->programs[i]);

@@ -20,15 +20,10 @@ static void load(struct events *e, enum events_level limit)
 {
 	for (enum events_level level = limit; level > EVENTS_NONE; level--) {
 		e->errors[level] = events_load(level, &e->kernel);
-		if (e->errors[level] < 0)
-			continue;
-		e->control = map_array(e->kernel.control, sizeof(*e->control));
-		if (e->control) {
+		if (e->errors[level] == 0) {
 			e->level = level;
 			return;
 		}
-		e->errors[level] = -errno;
-		events_unload(&e->kernel);
 	}
 }
 
@@ -41,8 +36,6 @@ int events_new(enum events_level limit, struct events **ret)
 	for (int i = 0; i < TRACK_WRITERS; i++)
 		e->links[i] = -1;
 	load(e, limit);
-	if (e->control)
-		e->control->page_shift = (uint64_t)__builtin_ctzl((unsigned long)getpagesize());
 	*ret = e;
 	return 0;
 }
@@ -139,7 +132,7 @@ struct watch *events_find(const struct events *e, uint64_t inode)
 int events_near(const struct events *e, uint64_t inode)
 {
 	for (int k = 0; k < TRACK_NEAR; k++)
-		if (e->control->near[k] == inode)
+		if (e->near[k] == inode)
 			return k;
 	return -1;
 }
@@ -147,6 +140,24 @@ int events_near(const struct events *e, uint64_t inode)
 static void store(uint64_t *p, uint64_t value)
 {
 	__atomic_store_n(p, value, __ATOMIC_SEQ_CST);
+}
+
+/* What each batch has for itself. To record all comes first, and is given up last. */
+static void tell_batches(struct events *e, bool all)
+{
+	for (size_t i = 0; i < events_batches(e); i++) {
+		struct track_batch *b = &e->batches[i];
+
+		if (all)
+			store(&b->all, 1);
+		for (int k = 0; k < TRACK_NEAR; k++) {
+			store(&b->near[k], e->near[k]);
+			if (e->near[k])
+				store(&b->n_near, MAX(b->n_near, (uint64_t)k + 1));
+		}
+		if (!all)
+			store(&b->all, 0);
+	}
 }
 
 static void search_near(struct events *e, struct watch *w)
@@ -157,33 +168,27 @@ static void search_near(struct events *e, struct watch *w)
 		return;
 	place = events_near(e, 0);
 	w->base = events_sum_near(e, place);
-	store(&e->control->near[place], w->inode);
-	store(&e->control->n_near, MAX(e->control->n_near, (uint64_t)place + 1));
+	e->near[place] = w->inode;
 }
 
 /*
- * Which objects the tracepoint's program is to search. Each keeps its place: one that moved might
- * be passed by. If they are too many, all is recorded before the search is given up.
+ * Which objects the tracepoint's program is to search; if they are too many, none. Each keeps its
+ * place: one that moved might be passed by.
  */
 static void choose_near(struct events *e)
 {
-	struct track_control *c = e->control;
+	bool many = e->n_watches > TRACK_NEAR;
 
-	if (e->n_watches > TRACK_NEAR) {
-		store(&c->all, 1);
-		store(&c->n_near, 0);
-		for (int k = 0; k < TRACK_NEAR; k++)
-			store(&c->near[k], 0);
-		for (size_t i = 0; i < e->n_watches; i++)
-			e->watches[i].uncounted = true;
-		return;
-	}
 	for (int k = 0; k < TRACK_NEAR; k++)
-		if (c->near[k] && !events_find(e, c->near[k]))
-			store(&c->near[k], 0);
-	for (size_t i = 0; i < e->n_watches; i++)
-		search_near(e, &e->watches[i]);
-	store(&c->all, e->all > 0);
+		if (many || !events_find(e, e->near[k]))
+			e->near[k] = 0;
+	for (size_t i = 0; i < e->n_watches; i++) {
+		if (many)
+			e->watches[i].uncounted = true;
+		else
+			search_near(e, &e->watches[i]);
+	}
+	tell_batches(e, many || e->all > 0);
 }
 
 static void tell_programs(struct events *e)
@@ -191,7 +196,7 @@ static void tell_programs(struct events *e)
 	if (e->attached && e->level == EVENTS_SWAP_OUT)
 		choose_near(e);
 	else if (e->attached)
-		store(&e->control->all, e->all > 0);
+		tell_batches(e, e->all > 0);
 }
 
 /* By inode, where functions of the kernel tell it. */
@@ -279,8 +284,9 @@ void events_unwatch_all(struct events *e)
 
 void events_set_drop(struct events *e, unsigned every)
 {
-	if (e->control)
-		store(&e->control->drop_every, every);
+	e->drop_every = every;
+	for (size_t i = 0; e->attached && i < events_batches(e); i++)
+		store(&e->batches[i].drop_every, every);
 }
 
 struct events *events_free(struct events *e)
@@ -288,8 +294,6 @@ struct events *events_free(struct events *e)
 	if (!e)
 		return NULL;
 	detach(e);
-	if (e->control)
-		munmap(e->control, sizeof(*e->control));
 	if (e->level != EVENTS_NONE)
 		events_unload(&e->kernel);
 	free(e->watches);

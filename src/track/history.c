@@ -1,55 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <pthread.h>
 #include <search.h>
-#include <sys/queue.h>
 #include <sys/random.h>
 
 #include "model/delta.h"
-#include "track/history.h"
+#include "track/history-inside.h"
 #include "util/stop.h"
 #include "util/util.h"
 
 /* JSON's readers take numbers for doubles: what is told must be exact in one. */
 #define NUMBER_BITS 52
 
-struct past;
-
-TAILQ_HEAD(kept_list, kept);
-
-/* A generation that may be asked for. */
-struct kept {
-	TAILQ_ENTRY(kept) link;    /* of all, by when they were told last */
-	TAILQ_ENTRY(kept) of_past; /* of the object, by number */
-	struct past *past;
-	struct generation *generation;
-	bool of_others;
-	uint64_t told; /* CLOCK_MONOTONIC, ns */
-};
-
-/* An object. */
-struct past {
-	struct identity id; /* first: tsearch() is given either */
-	struct kept_list kept;
-	struct flows flows;
-};
-
-struct history {
-	pthread_mutex_t lock;
-	void *pasts; /* tsearch() */
-	struct kept_list all;
-	uint64_t next;
-	struct history_usage usage;
-	size_t of_others; /* bytes */
-};
+/* Generations of an object among which one about the same pages is looked for. */
+#define NEWEST_SEEN 64
 
 struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended)
 {
 	struct generation *g = calloc(1, sizeof(*g));
-	const struct state_map *map = &s->map;
+	const struct state_map *map;
 
 	if (!g)
 		return NULL;
+	map = &g->snapshot.map;
 	atomic_init(&g->n_references, 1);
 	g->began = began;
 	g->ended = ended;
@@ -57,6 +29,7 @@ struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t e
 	g->snapshot = *s;
 	g->snapshot.verification = (struct verification){0};
 	s->map = (struct state_map){0};
+	map = &g->snapshot.map;
 	g->bytes = sizeof(*g) + sizeof(struct kept) +
 		   map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense);
@@ -111,6 +84,24 @@ int history_new(size_t bytes, struct history **ret)
 	return 0;
 }
 
+void past_drop_last(struct history *h, struct past *past)
+{
+	h->usage.bytes -= past->n_last;
+	past->n_last = 0;
+	past->last = generation_unref(past->last);
+	past->known = 0;
+}
+
+void past_drop(struct history *h, struct past *past)
+{
+	past_drop_last(h, past);
+	h->usage.bytes -= refaults_bytes(&past->refaults);
+	refaults_done(&past->refaults);
+	tdelete(past, &h->pasts, identity_compare);
+	free(past);
+	h->usage.objects--;
+}
+
 static void drop(struct history *h, struct kept *k)
 {
 	struct past *past = k->past;
@@ -120,13 +111,12 @@ static void drop(struct history *h, struct kept *k)
 	h->of_others -= k->of_others ? k->generation->bytes : 0;
 	TAILQ_REMOVE(&h->all, k, link);
 	TAILQ_REMOVE(&past->kept, k, of_past);
+	if (past->last == k->generation)
+		past_drop_last(h, past);
 	generation_unref(k->generation);
 	free(k);
-	if (!TAILQ_EMPTY(&past->kept))
-		return;
-	tdelete(past, &h->pasts, identity_compare);
-	free(past);
-	h->usage.objects--;
+	if (TAILQ_EMPTY(&past->kept) && !past->followed)
+		past_drop(h, past);
 }
 
 struct history *history_free(struct history *h)
@@ -135,6 +125,9 @@ struct history *history_free(struct history *h)
 		return NULL;
 	while (!TAILQ_EMPTY(&h->all))
 		drop(h, TAILQ_FIRST(&h->all));
+	/* Those that are followed. */
+	while (h->pasts)
+		past_drop(h, *(struct past **)h->pasts);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 	return NULL;
@@ -157,7 +150,7 @@ static void drop_oldest(struct history *h, bool of_others)
 	h->usage.dropped++;
 }
 
-static bool make_room(struct history *h, size_t bytes, enum history_keep keep)
+bool history_make_room(struct history *h, size_t bytes, enum history_keep keep)
 {
 	size_t limit = h->usage.limit;
 
@@ -169,16 +162,16 @@ static bool make_room(struct history *h, size_t bytes, enum history_keep keep)
 		while (h->of_others + bytes > limit / 2)
 			drop_oldest(h, true);
 	/* Those of others go first: who the service is there for must not find his gone. */
-	while (h->usage.bytes + bytes > limit)
+	while (h->usage.bytes + bytes > limit && !TAILQ_EMPTY(&h->all))
 		drop_oldest(h, h->of_others > 0);
-	return true;
+	return h->usage.bytes + bytes <= limit;
 }
 
 void history_set_limit(struct history *h, size_t bytes)
 {
 	pthread_mutex_lock(&h->lock);
 	h->usage.limit = bytes;
-	make_room(h, 0, HISTORY_KEEP);
+	history_make_room(h, 0, HISTORY_KEEP);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -192,14 +185,14 @@ struct history_usage history_usage(struct history *h)
 	return usage;
 }
 
-static struct past *find_past(struct history *h, const struct identity *id)
+struct past *past_find(struct history *h, const struct identity *id)
 {
 	struct past **found = tfind(id, &h->pasts, identity_compare);
 
 	return found ? *found : NULL;
 }
 
-static struct past *add_past(struct history *h, const struct identity *id)
+struct past *past_add(struct history *h, const struct identity *id)
 {
 	struct past *past = calloc(1, sizeof(*past));
 
@@ -220,55 +213,6 @@ static void remember_telling(struct history *h, struct kept *k)
 	k->told = monotonic_ns();
 	TAILQ_REMOVE(&h->all, k, link);
 	TAILQ_INSERT_TAIL(&h->all, k, link);
-}
-
-static bool is_of_ram(int state)
-{
-	return state == PAGE_PRESENT || state == PAGE_ALLOCATED || state == PAGE_IN_CORE;
-}
-
-static void count_change(struct flows *flows, const struct change *c)
-{
-	bool was_out = c->from == PAGE_SWAPPED, was_slot = was_out || c->from == PAGE_SWAP_CACHE;
-
-	if (is_of_ram(c->from) && (c->to == PAGE_SWAPPED || c->to == PAGE_SWAP_CACHE))
-		flows->out += c->count;
-	if (was_out && (is_of_ram(c->to) || c->to == PAGE_SWAP_CACHE))
-		flows->in += c->count;
-	if (was_slot && c->to == PAGE_PRESENT)
-		flows->back += c->count;
-}
-
-static bool is_whole(const struct snapshot *s)
-{
-	return s->first == 0 && s->count == size_to_pages(s->size, s->page_size);
-}
-
-/*
- * What the object did since the last whole look. One that began before that had ended tells of no
- * order of things, and is left out.
- */
-static void follow(struct past *past, const struct generation *g)
-{
-	const struct generation *last = NULL;
-	struct change c;
-	struct delta d;
-	struct kept *k;
-
-	if (!is_whole(&g->snapshot))
-		return;
-	TAILQ_FOREACH_REVERSE(k, &past->kept, kept_list, of_past)
-	if (is_whole(&k->generation->snapshot)) {
-		last = k->generation;
-		break;
-	}
-	if (!last)
-		past->flows = (struct flows){.since = g->ended};
-	if (!last || g->began < last->ended)
-		return;
-	d = delta_seek(&last->snapshot, &g->snapshot, 0);
-	while (delta_next(&d, &c))
-		count_change(&past->flows, &c);
 }
 
 static int keep_it(struct history *h, struct past *past, enum history_keep keep,
@@ -293,30 +237,75 @@ static int keep_it(struct history *h, struct past *past, enum history_keep keep,
 	return 0;
 }
 
+static bool are_about_the_same(const struct snapshot *a, const struct snapshot *b)
+{
+	return (history_is_whole(a) && history_is_whole(b)) ||
+	       (a->first == b->first && a->count == b->count);
+}
+
+/*
+ * The newest one about these pages. Between two looks at all of the object others may look at
+ * parts, which must not make something new of what has not changed.
+ */
+static struct kept *find_newest(struct past *past, const struct snapshot *s)
+{
+	struct kept *k = TAILQ_LAST(&past->kept, kept_list);
+
+	for (int i = 0; i < NEWEST_SEEN && k; i++, k = TAILQ_PREV(k, kept_list, of_past))
+		if (are_about_the_same(&k->generation->snapshot, s))
+			return k;
+	return NULL;
+}
+
+/* The one that was told last of these pages shows the same: nothing is added. */
+static bool tell_again(struct history *h, struct past *past, bool followed, struct generation *g)
+{
+	struct kept *newest = past ? find_newest(past, &g->snapshot) : NULL;
+
+	if (!newest || !delta_is_empty(&newest->generation->snapshot, &g->snapshot))
+		return false;
+	g->number = newest->generation->number;
+	remember_telling(h, newest);
+	if (followed)
+		past_replace_last(h, past, newest->generation, 0, g);
+	return true;
+}
+
 static int add(struct history *h, const struct identity *id, enum history_keep keep,
 	       struct generation *g)
 {
-	struct past *past = find_past(h, id);
-	struct kept *newest = past ? TAILQ_LAST(&past->kept, kept_list) : NULL;
+	struct past *past = past_find(h, id);
+	bool followed = past && past_follow(h, past, g);
+	uint64_t known = past ? past->known : 0;
+	bool has_room;
+	int r;
 
-	if (newest && delta_is_empty(&newest->generation->snapshot, &g->snapshot)) {
-		g->number = newest->generation->number;
-		remember_telling(h, newest);
+	g->in_order = followed;
+	if (tell_again(h, past, followed, g))
+		return 0;
+	has_room = history_make_room(h, g->bytes, keep);
+	/* It may have gone to make room. */
+	past = past_find(h, id);
+	if (!has_room) {
+		if (past && followed)
+			past_drop_last(h, past);
 		return 0;
 	}
-	if (past)
-		follow(past, g);
-	if (!make_room(h, g->bytes, keep))
-		return 0;
-	/* It may have gone to make room. */
-	past = find_past(h, id);
 	if (!past) {
-		past = add_past(h, id);
+		past = past_add(h, id);
 		if (!past)
 			return -ENOMEM;
-		follow(past, g);
+		followed = g->in_order = past_follow(h, past, g);
+		known = 0;
 	}
-	return keep_it(h, past, keep, g);
+	r = keep_it(h, past, keep, g);
+	if (followed && r >= 0) {
+		past_replace_last(h, past, g, 0, g);
+		past->known = known;
+	} else if (followed) {
+		past_drop_last(h, past);
+	}
+	return r;
 }
 
 int history_add(struct history *h, const struct identity *id, enum history_keep keep,
@@ -352,7 +341,7 @@ int history_find(struct history *h, const struct identity *id, uint64_t number,
 	struct past *past;
 
 	pthread_mutex_lock(&h->lock);
-	past = id->certain ? find_past(h, id) : NULL;
+	past = id->certain ? past_find(h, id) : NULL;
 	if (past) {
 		bounds.oldest = TAILQ_FIRST(&past->kept)->generation->number;
 		bounds.newest = TAILQ_LAST(&past->kept, kept_list)->generation->number;
@@ -373,7 +362,7 @@ struct flows history_flows(struct history *h, const struct identity *id)
 	struct past *past;
 
 	pthread_mutex_lock(&h->lock);
-	past = find_past(h, id);
+	past = past_find(h, id);
 	if (past)
 		flows = past->flows;
 	pthread_mutex_unlock(&h->lock);

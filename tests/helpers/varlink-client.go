@@ -84,6 +84,10 @@ func pages(ctx context.Context, c *varlink.Connection, s ioshmstate.ObjectSelect
 	} else {
 		say("Locate", err, "%d extents", len(slots))
 	}
+	_, _, _, _, _, _, present, candidates, _, _, _, _, _, _, _, _, _, _, _, _, err := ioshmstate.FindCandidates().Call(ctx, c, s, 0, nil, nil, nil, nil)
+	say("FindCandidates", err, "all that is present %v", present == candidates)
+	_, _, _, _, _, _, _, refaulted, _, _, _, _, _, err := ioshmstate.GetRefaults().Call(ctx, c, s, nil, nil)
+	say("GetRefaults", err, "%d pages", refaulted)
 	pid, _, _, _, _, _, _, _, _, mapped, _, err := ioshmstate.GetPagemap().Call(ctx, c, *s.Pid, nil, nil, nil, nil)
 	if err == nil && mapped == nil {
 		err = fmt.Errorf("no extents")

@@ -55,10 +55,13 @@ static uint64_t consume(struct object *a, struct object *b)
 	return h.strange;
 }
 
-/* Pages of which that was told, and that left; told of one that did not, or the other way round. */
+/*
+ * Pages that left were told of, and no others. As many as were lost may be missing: where a program
+ * can be preempted, others on that CPU are not told, and that counts as lost.
+ */
 static bool told_what_left(struct object *x, uint64_t *ret_left)
 {
-	uint64_t missing = 0, excess = 0, left = 0;
+	uint64_t missing = 0, excess = 0, left = 0, lost = events_lost(events) - x->lost;
 
 	object_look(x, x->after);
 	consume(x, NULL);
@@ -71,12 +74,13 @@ static bool told_what_left(struct object *x, uint64_t *ret_left)
 		excess += told && !went;
 	}
 	compared += x->pages;
-	wrong += missing;
 	*ret_left = left;
 	if (missing || excess)
-		printf("   left %ju, not told %ju, told but here %ju\n", (uintmax_t)left,
-		       (uintmax_t)missing, (uintmax_t)excess);
-	return missing == 0 && excess == 0;
+		printf("   left %ju, not told %ju, lost %ju, told but here %ju\n", (uintmax_t)left,
+		       (uintmax_t)missing, (uintmax_t)lost, (uintmax_t)excess);
+	if (missing > lost)
+		wrong += missing - lost;
+	return missing <= lost && excess == 0;
 }
 
 static unsigned attached(void)
@@ -117,12 +121,12 @@ static bool case_range(void)
 
 	object_write(o, 0, PAGES);
 	object_write(other, 0, PAGES);
-	object_forget(o);
+	object_forget(o, events);
 	object_page_out(o, 100, 1500, 1);
 	object_page_out(other, 0, PAGES, 1);
 	strange = consume(o, NULL);
 	return CHECK(told_what_left(o, &left)) & CHECK(left >= 1400) & CHECK(strange == 0) &
-	       CHECK(o->unmatched[EVENT_SWAP_OUT] == 0) & CHECK(events_lost(events) == 0);
+	       CHECK(o->unmatched[EVENT_SWAP_OUT] == 0);
 }
 
 static bool case_scattered(void)
@@ -131,7 +135,7 @@ static bool case_scattered(void)
 	uint64_t left;
 
 	object_write(o, 0, PAGES);
-	object_forget(o);
+	object_forget(o, events);
 	if (events_count(events, o->inode, &before) < 0)
 		return CHECK(false);
 	object_page_out(o, 1, PAGES - 1, 3);
@@ -147,7 +151,7 @@ static bool case_anonymous(void)
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	memset(p, 1, size);
-	object_forget(o);
+	object_forget(o, events);
 	(void)madvise(p, size, MADV_PAGEOUT);
 	munmap(p, size);
 	return CHECK(consume(o, NULL) == 0) & CHECK(o->events[EVENT_SWAP_OUT] == 0);
@@ -178,7 +182,7 @@ static bool case_large(void)
 		return true;
 	large = object_new(PAGES, huge);
 	object_write(large, 0, PAGES);
-	object_forget(large);
+	object_forget(large, events);
 	ok = CHECK(events_watch(events, large->inode) == 0);
 	object_page_out(large, 0, PAGES, 1);
 	consume(large, NULL);
@@ -203,7 +207,7 @@ static bool case_many(void)
 		ok &= CHECK(events_watch(events, many[i]->inode) == 0);
 	}
 	object_write(o, 0, PAGES);
-	object_forget(o);
+	object_forget(o, events);
 	object_page_out(o, 0, PAGES / 2, 1);
 	consume(o, NULL);
 	ok &= CHECK(told_what_left(o, &left)) & CHECK(left >= PAGES / 2 - 50);
@@ -224,8 +228,8 @@ static bool case_all(void)
 	bool ok = CHECK(events_watch_all(events) == 0);
 
 	object_write(other, 0, PAGES);
-	object_forget(o);
-	object_forget(other);
+	object_forget(o, events);
+	object_forget(other, events);
 	object_page_out(other, 0, PAGES, 1);
 	consume(o, other);
 	ok &= CHECK(told_what_left(other, &left)) & CHECK(left >= PAGES - 50);
@@ -242,7 +246,7 @@ static bool case_dropped(void)
 	uint64_t lost = events_lost(events), told = 0, left = 0;
 
 	object_write(o, 0, PAGES);
-	object_forget(o);
+	object_forget(o, events);
 	events_set_drop(events, 3);
 	object_page_out(o, 0, PAGES, 2);
 	events_set_drop(events, 0);
@@ -265,7 +269,7 @@ static bool case_overflow(void)
 
 	object_write(big, 0, big->pages);
 	consume(big, NULL);
-	object_forget(big);
+	object_forget(big, events);
 	object_page_out(big, 0, big->pages, 2);
 	consume(big, NULL);
 	object_look(big, big->after);
@@ -300,8 +304,8 @@ static bool case_concurrent(void)
 		object_write(o, 0, PAGES);
 		object_write(other, 0, PAGES);
 		consume(o, other);
-		object_forget(o);
-		object_forget(other);
+		object_forget(o, events);
+		object_forget(other, events);
 		pthread_create(&threads[0], NULL, page_out_slowly, o);
 		pthread_create(&threads[1], NULL, page_out_slowly, other);
 		for (int i = 0; i < 2; i++)
@@ -311,7 +315,8 @@ static bool case_concurrent(void)
 		ok &= CHECK(told_what_left(o, &left)) & CHECK(told_what_left(other, &left));
 	}
 	events_unwatch(events, other->inode);
-	return ok & CHECK(events_lost(events) == lost);
+	printf("   concurrently: %ju lost, and counted\n", (uintmax_t)(events_lost(events) - lost));
+	return ok;
 }
 
 /* ---- other kinds ------------------------------------------------------------------------------
@@ -340,7 +345,7 @@ static bool case_swap_in(void)
 	object_write(o, 0, PAGES);
 	object_page_out(o, 0, PAGES, 1);
 	consume(o, NULL);
-	object_forget(o);
+	object_forget(o, events);
 	object_touch(o, 500, 300);
 	consume(o, NULL);
 	return CHECK(all_told(o, 500, 300, BIT(EVENT_INSERT))) &
@@ -355,17 +360,17 @@ static bool case_remove(void)
 	object_write(o, 0, PAGES);
 	object_page_out(o, 0, PAGES / 2, 1);
 	consume(o, NULL);
-	object_forget(o);
+	object_forget(o, events);
 	if (fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(10 * page_size),
 		      (off_t)(50 * page_size)) < 0)
 		die("punch: %s", strerror(errno));
 	consume(o, NULL);
 	ok = CHECK(all_told(o, 10, 50, BIT(EVENT_REMOVE)));
-	object_forget(o);
+	object_forget(o, events);
 	object_touch(o, 20, 5);
 	consume(o, NULL);
 	ok &= CHECK(all_told(o, 20, 5, BIT(EVENT_INSERT)));
-	object_forget(o);
+	object_forget(o, events);
 	if (ftruncate(o->fd, (off_t)(PAGES / 4 * page_size)) < 0)
 		die("truncate: %s", strerror(errno));
 	consume(o, NULL);
@@ -380,7 +385,7 @@ static bool case_swapoff(void)
 	object_write(o, 0, PAGES);
 	object_page_out(o, 0, PAGES, 1);
 	consume(o, NULL);
-	object_forget(o);
+	object_forget(o, events);
 	if (swapoff(swap_name) < 0)
 		die("swapoff %s: %s", swap_name, strerror(errno));
 	if (swapon(swap_name, SWAP_FLAG_PREFER | 32767) < 0)
@@ -405,7 +410,7 @@ static bool case_attached(void)
 	object_write(o, 0, PAGES);
 	object_page_out(o, 0, PAGES, 1);
 	ok &= CHECK(events_watch(events, o->inode) == 0);
-	object_forget(o);
+	object_forget(o, events);
 	return ok & CHECK(consume(o, NULL) == 0) & CHECK(o->events[EVENT_SWAP_OUT] == 0);
 }
 
@@ -425,7 +430,6 @@ static bool watch_unprivileged(void)
 	uint64_t left;
 	bool ok;
 
-	events_unwatch(events, o->inode);
 	drop_privileges();
 	if (events_new(level, &more) < 0)
 		return false;
@@ -433,7 +437,7 @@ static bool watch_unprivileged(void)
 	events_free(more);
 	ok &= CHECK(events_watch(events, o->inode) == 0) & CHECK(attached() > 0);
 	object_write(o, 0, PAGES);
-	object_forget(o);
+	object_forget(o, events);
 	object_page_out(o, 0, PAGES, 2);
 	consume(o, NULL);
 	return ok & CHECK(told_what_left(o, &left)) & CHECK(left >= 900);
@@ -443,16 +447,19 @@ static bool case_unprivileged(void)
 {
 	pid_t pid;
 	int status;
+	bool ok;
 
+	/* What the parent holds stays attached. */
+	events_unwatch(events, o->inode);
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		bool ok = watch_unprivileged();
-
+		ok = watch_unprivileged();
 		fflush(stdout);
 		_exit(ok ? 0 : 1);
 	}
-	return CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	ok = CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	return ok & CHECK(events_watch(events, o->inode) == 0);
 }
 
 static const struct {

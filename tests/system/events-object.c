@@ -109,11 +109,12 @@ void object_look(const struct object *o, unsigned char *ret)
 	munmap(map, o->pages * page_size);
 }
 
-void object_forget(struct object *o)
+void object_forget(struct object *o, const struct events *events)
 {
 	memset(o->told, 0, o->pages);
 	memset(o->events, 0, sizeof(o->events));
 	memset(o->unmatched, 0, sizeof(o->unmatched));
+	o->lost = events_lost(events);
 	object_look(o, o->before);
 }
 

@@ -19,6 +19,7 @@ struct object {
 	unsigned char *told;                /* a bit for each kind of event */
 	uint64_t events[EVENT_KIND_MAX];    /* how many of them */
 	uint64_t unmatched[EVENT_KIND_MAX]; /* that might have been it */
+	uint64_t lost;                      /* events_lost() by then */
 };
 
 extern uint64_t page_size;
@@ -31,7 +32,7 @@ void object_write(struct object *o, uint64_t first, uint64_t count);
 void object_page_out(struct object *o, uint64_t first, uint64_t count, uint64_t step);
 void object_touch(struct object *o, uint64_t first, uint64_t count);
 void object_look(const struct object *o, unsigned char *ret);
-void object_forget(struct object *o);
+void object_forget(struct object *o, const struct events *events);
 
 /* Tells the n objects what came; what is of none of them is counted in *ret_strange. */
 struct hearing {

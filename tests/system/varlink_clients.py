@@ -13,8 +13,8 @@ from varlink_wire import INTERFACE, PAGE, check, heading, memory, ours, report, 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IDL = os.path.join(HERE, "../../src/serve/io.shmstate.varlink")
-METHODS = ["Classify", "GetCapabilities", "GetObject", "GetPagemap", "GetStatus", "ListObjects", "Locate",
-           "Monitor", "Subscribe", "Summarize"]
+METHODS = ["Classify", "FindCandidates", "GetCapabilities", "GetObject", "GetPagemap", "GetRefaults", "GetStatus",
+           "ListObjects", "Locate", "Monitor", "Subscribe", "Summarize"]
 GO_ON = ["Subscribe", "Monitor"]
 SERVICE = "org.varlink.service"
 
@@ -209,6 +209,9 @@ def python_methods(varlink, connection, descriptor, namespaced):
         shown("Locate", connection.Locate(selector))
     except varlink.VarlinkError as error:
         check(error.error() == "io.shmstate.ProbeUnavailable", f"python: Locate: {error}")
+    reply = shown("FindCandidates", connection.FindCandidates(selector, 0))
+    check(field(reply, "candidatePages") == field(reply, "presentPages"), "python: FindCandidates")
+    check(field(shown("GetRefaults", connection.GetRefaults(selector)), "refaultedPages") == 0, "python: GetRefaults")
     check(field(shown("GetStatus", connection.GetStatus()), "limits", "messageBytes") > 0, "python: GetStatus")
     check(field(shown("GetCapabilities", connection.GetCapabilities()), "pageSize") == PAGE,
           "python: GetCapabilities")

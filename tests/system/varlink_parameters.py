@@ -41,6 +41,9 @@ METHODS = {
     "Subscribe": {"selector": "object", "probe": "enum", "states": "array", "states.": "enum",
                   "batchesPerSecond": "int", "heartbeatSeconds": "int", **RANGE},
     "Monitor": {"selector": "object", "probe": "enum", "intervalMilliseconds": "int"},
+    "FindCandidates": {"selector": "object", "ageSeconds": "int", "maxPages": "int", "unproven": "bool",
+                       "probe": "enum", **RANGE},
+    "GetRefaults": {"selector": "object", "probe": "enum", **RANGE},
     "GetPagemap": {"pid": "int", "states": "array", "states.": "enum", "encoding": "enum",
                    "probe": "enum", **RANGE},
     "GetCapabilities": {},
@@ -54,6 +57,8 @@ GO_ON = ("Subscribe", "Monitor")  # they need `more`
 def good(method):
     """Parameters with which it would be answered."""
     parameters = {"pid": PID} if method == "GetPagemap" else {"selector": dict(ONE)}
+    if method == "FindCandidates":
+        parameters["ageSeconds"] = 0
     return parameters if METHODS[method] else {}
 
 
@@ -93,9 +98,10 @@ def mistyped(service):
                 reply = wire.call(method, put(good(method), path, value), **more)
                 check(names_it(reply, path), f"{method} with {path} = {value!r}: {reply}")
             for field in () if method in ("ListObjects", "Monitor") else good(method):
-                reply = wire.call(method, {}, **more)
+                others = {name: value for name, value in good(method).items() if name != field}
+                reply = wire.call(method, others, **more)
                 check(names_it(reply, field), f"{method} without {field}: {reply}")
-                reply = wire.call(method, {field: None}, **more)
+                reply = wire.call(method, others | {field: None}, **more)
                 check(names_it(reply, field), f"{method} with {field} null: {reply}")
         for method, field in (("GetInfo", "nil"), ("GetInterfaceDescription", "interface")):
             reply = wire.call(f"org.varlink.service.{method}", {field: 1})
@@ -129,9 +135,9 @@ def out_of_bounds(service):
             check("error" in reply and error_of(reply) != "Failed", f"pid = {whole}: {reply}")
         for first, count in ((0, 9), (9, 0), (8, 1), (7, 2), (1 << 62, 1), (1, (1 << 63) - 1),
                              ((1 << 63) - 1, (1 << 63) - 1)):
-            for method in ("Summarize", "Classify"):
-                reply = wire.call(method, {"selector": ours(descriptor),
-                                           "range": {"first": first, "count": count}})
+            for method in ("Summarize", "Classify", "FindCandidates", "GetRefaults"):
+                reply = wire.call(method, good(method) | {"selector": ours(descriptor),
+                                                          "range": {"first": first, "count": count}})
                 check(error_of(reply) == "OutOfRange" and reply["parameters"] == {"pages": 8},
                       f"{method} of {first}+{count}: {reply}")
         # a word's place in the file would not fit into 64 bits, and come out as another
@@ -217,6 +223,26 @@ def known(extents):
         a[0] == b[0] and same(a[1], b[1]) for a, b in zip(pages, expected))
 
 
+def candidates(wire, asked, mapping):
+    address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+    reply = wire.call("FindCandidates", asked | {"ageSeconds": 0})["parameters"]
+    check(reply["presentPages"] == reply["candidatePages"] == 3 and not reply["incomplete"] and
+          reply["process"] == PID and [(r["first"], r["count"]) for r in reply["ranges"]] == [(0, 2), (5, 1)] and
+          reply["ranges"][1]["address"] == address + 5 * PAGE, f"FindCandidates: {reply}")
+    reply = wire.call("FindCandidates", asked | {"ageSeconds": 0, "maxPages": 1})["parameters"]
+    check([(r["first"], r["count"]) for r in reply["ranges"]] == [(0, 1)], f"maxPages: {reply}")
+    reply = wire.call("FindCandidates", asked | {"ageSeconds": 3600})["parameters"]
+    check(reply["candidatePages"] == 0 and reply["unprovenPages"] == 3 and reply["incomplete"] and
+          reply["reasons"] and not reply["ranges"], f"of an hour nothing is known: {reply}")
+    reply = wire.call("FindCandidates", asked | {"ageSeconds": 3600, "unproven": True})["parameters"]
+    check(reply["candidatePages"] == reply["unprovenPages"] == 3 and reply["incomplete"] and
+          len(reply["ranges"]) == 2, f"unproven: {reply}")
+    reply = wire.call("FindCandidates", asked | {"ageSeconds": 3601})
+    check(names_it(reply, "ageSeconds"), f"an age of more than an hour: {reply}")
+    reply = wire.call("GetRefaults", asked)["parameters"]
+    check(reply["refaultedPages"] == 0 and reply["extents"] == [], f"GetRefaults: {reply}")
+
+
 def answers(service):
     heading("each method's answer")
     with memory() as descriptor, service.wire() as wire, mmap.mmap(descriptor, 8 * PAGE) as mapping:
@@ -241,6 +267,7 @@ def answers(service):
             check(reply["object"] == identity and reply["probe"] == "walk" and
                   reply["range"] == {"first": 0, "count": 8} and
                   reply["stable"] == (reply["movedPages"] == 0), f"Locate: {reply}")
+        candidates(wire, asked, mapping)
         pagemap(wire)
         reply = wire.call("ListObjects", {"selector": asked["selector"], "kinds": ["memfd"],
                                           "summarize": True, "stability": True})["parameters"]

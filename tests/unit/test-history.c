@@ -91,6 +91,29 @@ static void test_numbers(void **state)
 	assert_null(history_free(NULL));
 }
 
+/* Looks at parts do not make a new one of a whole that has not changed, nor the other way round. */
+static void test_parts(void **state)
+{
+	struct history *h;
+	uint64_t whole, part, other;
+
+	(void)state;
+	assert_int_equal(history_new(1 << 20, &h), 0);
+	whole = add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
+	part = add(h, 1, HISTORY_KEEP, make(10, 20, 100, PAGE_PRESENT));
+	other = add(h, 1, HISTORY_KEEP, make(10, 21, 100, PAGE_PRESENT));
+	assert_true(whole < part && part < other);
+	assert_int_equal(add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT)), whole);
+	assert_int_equal(add(h, 1, HISTORY_KEEP, make(10, 20, 100, PAGE_PRESENT)), part);
+	assert_int_equal(history_usage(h).generations, 3);
+	/* a part of an object that has another size now */
+	assert_true(add(h, 1, HISTORY_KEEP, make(10, 20, 200, PAGE_PRESENT)) > other);
+	/* it was larger meanwhile */
+	other = add(h, 1, HISTORY_KEEP, make_whole(200, PAGE_PRESENT));
+	assert_true(add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT)) > other);
+	history_free(h);
+}
+
 /* A new object with the number of one that has gone is another object. */
 static void test_identity(void **state)
 {
@@ -290,18 +313,183 @@ static void test_memory(void **state)
 			assert_int_equal(state_map_append(&s.map, run, st), 0);
 		}
 		g = generation_new(&s, 0, 0);
+		print_message("runs of up to %llu pages: %.3f bits a page\n",
+			      (unsigned long long)longest[i], (double)g->bytes * 8 / (1 << 20));
 		assert_true(g->bytes <= (1 << 20) * 3 / 8 + 1024);
+		/* and is counted */
+		assert_true(g->bytes >=
+			    g->snapshot.map.n_dense * sizeof(struct state_block) +
+				    g->snapshot.map.n_segments * sizeof(struct state_segment));
 		generation_unref(g);
 	}
+}
+
+/* A look at 100 pages, of which those of the range are in the state and the rest present. */
+static struct generation *make_with(uint64_t first, uint64_t count, enum page_state state)
+{
+	struct snapshot s = {.page_size = PAGE, .size = 100 * PAGE, .count = 100};
+	struct generation *g;
+	uint64_t now = monotonic_ns();
+
+	assert_int_equal(state_map_append(&s.map, first, PAGE_PRESENT), 0);
+	assert_int_equal(state_map_append(&s.map, count, state), 0);
+	assert_int_equal(state_map_append(&s.map, 100 - first - count, PAGE_PRESENT), 0);
+	g = generation_new(&s, now, now);
+	assert_non_null(g);
+	return g;
+}
+
+/* Looks as whoever follows it does; takes g. */
+static int look(struct history *h, const struct witness *w, struct generation *g)
+{
+	struct identity id = identity_of(1);
+	int r = history_follow(h, &id, HISTORY_KEEP, w, g);
+
+	generation_unref(g);
+	return r;
+}
+
+static struct comebacks comebacks_of(struct history *h)
+{
+	struct identity id = identity_of(1);
+	struct comebacks c = {0};
+
+	assert_int_equal(history_comebacks(h, &id, &c), 0);
+	return c;
+}
+
+/* How often page `page` came back. */
+static uint32_t times_of(struct history *h, uint64_t page)
+{
+	struct comebacks c = comebacks_of(h);
+	struct refault_extent e = {0};
+	bool found = refaults_next(&c.refaults, page, 0, &e) && e.first == page;
+
+	refaults_done(&c.refaults);
+	return found ? e.times : 0;
+}
+
+static uint64_t known_since(struct history *h)
+{
+	struct comebacks c = comebacks_of(h);
+
+	refaults_done(&c.refaults);
+	return c.known;
+}
+
+/* Whoever looks, what was in the swap and is present now has come back. */
+static void test_comebacks(void **state)
+{
+	struct page_range outs[] = {{5, 10}, {50, 2}};
+	struct witness w = {0};
+	struct history *h;
+
+	(void)state;
+	assert_int_equal(history_new(1 << 20, &h), 0);
+	add(h, 1, HISTORY_KEEP, make_with(10, 20, PAGE_SWAPPED));
+	add(h, 1, HISTORY_KEEP, make_with(20, 10, PAGE_SWAP_CACHE));
+	assert_int_equal(times_of(h, 10), 1);
+	assert_int_equal(times_of(h, 20), 0);
+	add(h, 1, HISTORY_KEEP, make_with(90, 5, PAGE_UNKNOWN));
+	assert_int_equal(times_of(h, 20), 1);
+	/* what could not be told may have been in the swap */
+	add(h, 1, HISTORY_KEEP, make_with(95, 5, PAGE_UNKNOWN));
+	assert_int_equal(times_of(h, 90), 0);
+	assert_int_equal(times_of(h, 95), 0);
+	/* nothing is known for certain without a witness */
+	assert_int_equal(known_since(h), 0);
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	assert_int_equal(known_since(h), 0);
+	/* the first look with one: what was before is not known */
+	w.since = monotonic_ns();
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	assert_true(known_since(h) >= w.since);
+	w.since = known_since(h);
+	/* went out, and is there all the same; but for those that are still out */
+	w.outs = outs;
+	w.n_outs = ARRAY_SIZE(outs);
+	w.certain = true;
+	w.counted = monotonic_ns() + UINT64_C(1000000000);
+	assert_int_equal(look(h, &w, make_with(8, 4, PAGE_SWAPPED)), 0);
+	assert_int_equal(known_since(h), w.since);
+	assert_int_equal(times_of(h, 5), 1);
+	assert_int_equal(times_of(h, 8), 0);
+	assert_int_equal(times_of(h, 14), 2);
+	assert_int_equal(times_of(h, 50), 1);
+	assert_int_equal(times_of(h, 52), 0);
+	history_free(h);
+}
+
+/* What a look has seen, and events tell too, has come back once. */
+static void test_counted_once(void **state)
+{
+	struct page_range outs[] = {{10, 20}};
+	struct witness w = {.since = 1};
+	struct history *h;
+
+	(void)state;
+	assert_int_equal(history_new(1 << 20, &h), 0);
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	w.counted = monotonic_ns();
+	add(h, 1, HISTORY_KEEP, make_with(10, 20, PAGE_SWAPPED));
+	add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
+	w.outs = outs;
+	w.n_outs = 1;
+	w.certain = true;
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	assert_int_equal(times_of(h, 10), 1);
+	/* nothing was lost, whoever looked meanwhile, and though one found it as it was */
+	add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
+	assert_int_equal(look(h, &(struct witness){.since = 1}, make_whole(100, PAGE_PRESENT)), 0);
+	assert_int_not_equal(known_since(h), 0);
+	/* events were lost: from now on */
+	w = (struct witness){.since = monotonic_ns()};
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	assert_true(known_since(h) >= w.since);
+	/* none can be had */
+	assert_int_equal(look(h, &(struct witness){0}, make_whole(100, PAGE_PRESENT)), 0);
+	assert_int_equal(known_since(h), 0);
+	history_free(h);
+}
+
+/* It stays as long as somebody follows it, and counts. */
+static void test_followed(void **state)
+{
+	struct identity id = identity_of(1);
+	struct witness w = {.since = 1};
+	struct generation *late = make_whole(100, PAGE_PRESENT);
+	struct history *h;
+
+	(void)state;
+	assert_int_equal(history_new(1 << 20, &h), 0);
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), 0);
+	assert_int_equal(history_usage(h).objects, 1);
+	assert_int_equal(history_usage(h).generations, 0);
+	assert_true(history_usage(h).bytes > 0);
+	/* begun before the last one had ended */
+	assert_int_equal(look(h, &w, late), -EAGAIN);
+	history_expire(h, 0);
+	assert_int_equal(history_usage(h).objects, 1);
+	history_unfollow(h, &id);
+	assert_int_equal(history_usage(h).objects, 0);
+	assert_int_equal(history_usage(h).bytes, 0);
+	/* without room nothing is known */
+	history_set_limit(h, 10);
+	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), -ENOSPC);
+	assert_int_equal(known_since(h), 0);
+	assert_int_equal(history_usage(h).bytes, 0);
+	history_free(h);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_limit),   cmocka_unit_test(test_others),
-		cmocka_unit_test(test_flows),   cmocka_unit_test(test_overtaken),
-		cmocka_unit_test(test_threads), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_numbers),      cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_identity),     cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_others),       cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_overtaken),    cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_memory),       cmocka_unit_test(test_comebacks),
+		cmocka_unit_test(test_counted_once), cmocka_unit_test(test_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,19 +78,19 @@ static void refused(const char *line, const char *expected_err)
 	free(copy);
 }
 
-/* Which option goes with which verb. A verb's letter: l d s p c, pageout o, status S, call C, diff
- * D.
+/* Which option goes with which verb. A verb's letter: l d s p c, pageout o, candidates k, refaults
+ * R, status S, call C, diff D.
  */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldspDo"},
-	{"--fd", "=0", " --pid=1", "ldspDo"},
-	{"--address", "=7f0000001000", " --pid=1", "ldspDo"},
-	{"--path", "=/dev/shm/x", "", "ldspDo"},
-	{"--name", "=guest", "", "ldspDo"},
+	{"--pid", "=1", "", "ldspDokR"},
+	{"--fd", "=0", " --pid=1", "ldspDokR"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspDokR"},
+	{"--path", "=/dev/shm/x", "", "ldspDokR"},
+	{"--name", "=guest", "", "ldspDokR"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
@@ -98,33 +98,37 @@ static const struct {
 	{"--bytes", "", "", "lsdDo"},
 	{"-b", "", "", "lsdDo"},
 	{"--state", "=swapped", "", "dpD"},
-	{"--range", "=0+1", "", "dpDo"},
+	{"--range", "=0+1", "", "dpDokR"},
 	{"--settle", "=2s", "", "dD"},
-	{"--probe", "=portable", "", "ldspD"},
-	{"--format", "=csv", "", "dpDo"},
+	{"--probe", "=portable", "", "ldspDkR"},
+	{"--format", "=csv", "", "dpDokR"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
 	{"--write", "=/tmp/x", " --format=raw", "p"},
-	{"--output", "=id", "", "ldpcD"},
-	{"-o", " id", "", "ldpcD"},
+	{"--output", "=id", "", "ldpcDkR"},
+	{"-o", " id", "", "ldpcDkR"},
 	{"--direct", "", "", "ldspco"},
-	{"--socket", "=/x", "", "ldspcSCDo"},
+	{"--socket", "=/x", "", "ldspcSCDokR"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSCDo"},
-	{"--no-legend", "", "", "ldspcSCDo"},
-	{"--no-pager", "", "", "ldspcSCDo"},
+	{"--json", "=short", "", "ldspcSCDokR"},
+	{"--no-legend", "", "", "ldspcSCDokR"},
+	{"--no-pager", "", "", "ldspcSCDokR"},
 	{"--ranges", "=-", "", "o"},
 	{"--rate", "=100M", "", "o"},
-	{"--max", "=512M", "", "o"},
+	{"--max", "=512M", "", "ok"},
 	{"--dry-run", "", "", "o"},
+	{"--age", "=10min", "", "k"},
+	{"--wait", "", "", "k"},
+	{"--unproven", "", "", "k"},
 };
 
 static const struct {
 	const char *name;
 	char letter;
 } verbs[] = {
-	{"list", 'l'},   {"dump", 'd'}, {"show", 's'}, {"pagemap", 'p'}, {"capabilities", 'c'},
-	{"status", 'S'}, {"call", 'C'}, {"diff", 'D'}, {"pageout", 'o'},
+	{"list", 'l'},         {"dump", 'd'},       {"show", 's'},     {"pagemap", 'p'},
+	{"capabilities", 'c'}, {"status", 'S'},     {"call", 'C'},     {"diff", 'D'},
+	{"pageout", 'o'},      {"candidates", 'k'}, {"refaults", 'R'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -140,7 +144,8 @@ static const char *needs(const char *verb, const char *option)
 	if (strcmp(verb, "diff") == 0)
 		return selects ? " 7" : " 00:01:5 7";
 	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0 ||
-	     strcmp(verb, "pageout") == 0) &&
+	     strcmp(verb, "pageout") == 0 || strcmp(verb, "candidates") == 0 ||
+	     strcmp(verb, "refaults") == 0) &&
 	    !selects)
 		return " 00:01:5";
 	return "";
@@ -160,7 +165,7 @@ static void test_every_option_on_every_verb(void **state)
 				taken(line, verbs[v].name, &copy);
 				free(copy);
 			} else if (strcmp(matrix[i].option, "--format") != 0 ||
-				   !strchr("dpDo", verbs[v].letter)) {
+				   !strchr("dpDokR", verbs[v].letter)) {
 				snprintf(line, sizeof(line), "%s %s%s", verbs[v].name,
 					 matrix[i].option, matrix[i].argument);
 				refused(line, verbs[v].name); /* "list takes no --write" */
@@ -236,6 +241,27 @@ static void test_pageout(void **state)
 	assert_int_equal(o.rate, 100 << 20);
 	assert_int_equal(o.max_bytes, UINT64_C(2) << 30);
 	assert_int_equal(o.format, FORMAT_JSON);
+	free(copy);
+}
+
+static void test_candidates(void **state)
+{
+	struct options o;
+	char *copy;
+
+	(void)state;
+	o = taken("candidates 0:1:5", "candidates", &copy);
+	assert_int_equal(o.age, 60);
+	assert_false(o.wait || o.unproven || o.max_bytes);
+	free(copy);
+	o = taken("candidates 0:1:5 --age=10min --max=1M --wait", "candidates", &copy);
+	assert_int_equal(o.age, 600);
+	assert_int_equal(o.max_bytes, 1 << 20);
+	assert_true(o.wait);
+	free(copy);
+	o = taken("candidates --pid=1 --age=0s --unproven --json=short", "candidates", &copy);
+	assert_int_equal(o.age, 0);
+	assert_true(o.unproven);
 	free(copy);
 }
 
@@ -400,6 +426,16 @@ static void test_bad_combinations(void **state)
 		{"diff 0:1:5", "\"0:1:5\" is no generation"},
 		{"diff 0:1:5 6 7", "diff takes one object, got \"6\" too\n"},
 		{"diff 0:1:5 7 --direct", "diff takes no --direct\n"},
+		{"candidates", "candidates needs an object: an id"},
+		{"candidates 0:1:5 --direct", "candidates takes no --direct\n"},
+		{"candidates 0:1:5 --wait --unproven",
+		 "--wait and --unproven exclude each other\n"},
+		{"candidates 0:1:5 --age=500ms",
+		 "--age=500ms: expected a time from 0s to 1h, in whole seconds\n"},
+		{"candidates 0:1:5 --age=2h", "--age=2h: expected a time"},
+		{"candidates 0:1:5 --age=-1", "--age=-1: expected a time"},
+		{"refaults", "refaults needs an object: an id"},
+		{"refaults 0:1:5 --age=1s", "refaults takes no --age\n"},
 		{"pageout", "pageout needs an object: an id"},
 		{"pageout --dry-run --max=1M", "pageout needs an object: an id"},
 		{"pageout 0:1:5 --range=0+1 --ranges=-",
@@ -523,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_every_option_on_every_verb),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_pageout),
+		cmocka_unit_test(test_candidates),
 		cmocka_unit_test(test_service),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_order),
