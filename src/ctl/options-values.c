@@ -60,6 +60,18 @@ int parse_word(const char *option, const char *arg, const char *const words[], s
 	return -EINVAL;
 }
 
+int parse_format(const char *arg, bool has_bitmap, bool has_raw, struct options *o)
+{
+	const char *const words[] = {"table", "json", "csv", has_bitmap ? "bitmap" : NULL,
+				     has_raw ? "raw" : NULL};
+	int r = parse_word("format", arg, words, ARRAY_SIZE(words));
+
+	if (r < 0)
+		return EXIT_USAGE;
+	o->format = (enum output_format)r;
+	return 0;
+}
+
 int parse_probe(const char *arg, struct options *o)
 {
 	int r = probe_choice_from_string(arg);

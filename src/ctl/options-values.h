@@ -8,6 +8,8 @@
 
 int parse_kinds(const char *arg, uint32_t *ret);
 int parse_states(const char *arg, struct options *o);
+/* Bitmap and raw are formats of one verb each. */
+int parse_format(const char *arg, bool has_bitmap, bool has_raw, struct options *o);
 int parse_probe(const char *arg, struct options *o);
 int parse_settle(const char *arg, struct options *o);
 int parse_age(const char *arg, struct options *o);

@@ -177,18 +177,6 @@ static void print_help(void)
 	       "See shmstatectl(1).\n");
 }
 
-static int parse_format(const char *arg, unsigned verb, struct options *o)
-{
-	const char *const words[] = {"table", "json", "csv", verb == DUMP ? "bitmap" : NULL,
-				     verb == PAGEMAP ? "raw" : NULL};
-	int r = parse_word("format", arg, words, ARRAY_SIZE(words));
-
-	if (r < 0)
-		return EXIT_USAGE;
-	o->format = (enum output_format)r;
-	return 0;
-}
-
 static int parse_selector_option(int id, const char *arg, struct selector *s)
 {
 	switch (id) {
@@ -250,7 +238,7 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_PROBE:
 		return parse_probe(arg, o);
 	case OPT_FORMAT:
-		return parse_format(arg, verb, o);
+		return parse_format(arg, verb == DUMP, verb == PAGEMAP, o);
 	case OPT_JSON:
 		return parse_json(arg, o);
 	case OPT_RANGES:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "serve/question.h"
+#include "util/text.h"
 #include "util/util.h"
 #include "view/process_view.h"
 
@@ -145,33 +146,6 @@ static int take_path(struct question *q, struct json_object *value, const char *
 	return q->path ? 0 : -ENOMEM;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What text_escape() made, back to bytes. Returns 0 or -EINVAL. */
-static int unescape(const char *s, char *to)
-{
-	for (; *s; s++) {
-		int high, low;
-
-		if (*s != '\\') {
-			*to++ = *s;
-			continue;
-		}
-		if (s[1] != 'x' || (high = hex_digit(s[2])) < 0 || (low = hex_digit(s[3])) < 0 ||
-		    (high == 0 && low == 0))
-			return -EINVAL;
-		*to++ = (char)(high << 4 | low);
-		s += 3;
-	}
-	*to = '\0';
-	return 0;
-}
-
 static int take_name(struct question *q, struct json_object *value, const char **bad)
 {
 	const char *s = text_of(value);
@@ -181,7 +155,7 @@ static int take_name(struct question *q, struct json_object *value, const char *
 		return -EINVAL;
 	q->name = malloc(strlen(s) + 1);
 	q->selector.name = q->name;
-	return q->name ? unescape(s, q->name) : -ENOMEM;
+	return q->name ? text_unescape_strictly(s, q->name) : -ENOMEM;
 }
 
 static int take_passed(struct question *q, struct json_object *value, const char **bad)

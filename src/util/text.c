@@ -156,3 +156,22 @@ const char *text_walker_error(int error)
 	}
 	return strerror(-error);
 }
+
+int text_unescape_strictly(const char *s, char *to)
+{
+	for (; *s; s++) {
+		int high, low;
+
+		if (*s != '\\') {
+			*to++ = *s;
+			continue;
+		}
+		if (s[1] != 'x' || (high = hex_digit(s[2])) < 0 || (low = hex_digit(s[3])) < 0 ||
+		    (high == 0 && low == 0))
+			return -EINVAL;
+		*to++ = (char)(high << 4 | low);
+		s += 3;
+	}
+	*to = '\0';
+	return 0;
+}

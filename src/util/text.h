@@ -13,6 +13,8 @@
 char *text_escape(const char *s);
 /* Back again. A backslash that starts no \xHH stands for itself. Likewise. */
 char *text_unescape(const char *s);
+/* The same, but only of what is as text_escape() makes it: else -EINVAL. It fits where s does. */
+int text_unescape_strictly(const char *s, char *to);
 
 #define TEXT_SIZE_MAX 24
 

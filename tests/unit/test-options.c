@@ -79,28 +79,28 @@ static void refused(const char *line, const char *expected_err)
 }
 
 /* Which option goes with which verb. A verb's letter: l d s p c, pageout o, candidates k, refaults
- * R, status S, call C, diff D.
+ * R, status S, call C, diff D, monitor m, watch w.
  */
 static const struct {
 	const char *option, *argument;
 	const char *with; /* what else it takes to be accepted */
 	const char *verbs;
 } matrix[] = {
-	{"--pid", "=1", "", "ldspDokR"},
-	{"--fd", "=0", " --pid=1", "ldspDokR"},
-	{"--address", "=7f0000001000", " --pid=1", "ldspDokR"},
-	{"--path", "=/dev/shm/x", "", "ldspDokR"},
-	{"--name", "=guest", "", "ldspDokR"},
+	{"--pid", "=1", "", "ldspDokRmw"},
+	{"--fd", "=0", " --pid=1", "ldspDokRmw"},
+	{"--address", "=7f0000001000", " --pid=1", "ldspDokRmw"},
+	{"--path", "=/dev/shm/x", "", "ldspDokRmw"},
+	{"--name", "=guest", "", "ldspDokRmw"},
 	{"--kind", "=memfd", "", "l"},
 	{"--sort", "=id", "", "l"},
 	{"--reverse", "", "", "l"},
 	{"-r", "", "", "l"},
-	{"--bytes", "", "", "lsdDo"},
-	{"-b", "", "", "lsdDo"},
-	{"--state", "=swapped", "", "dpD"},
-	{"--range", "=0+1", "", "dpDokR"},
+	{"--bytes", "", "", "lsdDom"},
+	{"-b", "", "", "lsdDom"},
+	{"--state", "=swapped", "", "dpDw"},
+	{"--range", "=0+1", "", "dpDokRw"},
 	{"--settle", "=2s", "", "dD"},
-	{"--probe", "=portable", "", "ldspDkR"},
+	{"--probe", "=portable", "", "ldspDkRmw"},
 	{"--format", "=csv", "", "dpDokR"},
 	{"--format", "=bitmap", " --state=swapped", "d"},
 	{"--format", "=raw", "", "p"},
@@ -108,11 +108,11 @@ static const struct {
 	{"--output", "=id", "", "ldpcDkR"},
 	{"-o", " id", "", "ldpcDkR"},
 	{"--direct", "", "", "ldspco"},
-	{"--socket", "=/x", "", "ldspcSCDokR"},
+	{"--socket", "=/x", "", "ldspcSCDokRmw"},
 	{"--more", "", "", "C"},
-	{"--json", "=short", "", "ldspcSCDokR"},
-	{"--no-legend", "", "", "ldspcSCDokR"},
-	{"--no-pager", "", "", "ldspcSCDokR"},
+	{"--json", "=short", "", "ldspcSCDokRmw"},
+	{"--no-legend", "", "", "ldspcSCDokRmw"},
+	{"--no-pager", "", "", "ldspcSCDokRmw"},
 	{"--ranges", "=-", "", "o"},
 	{"--rate", "=100M", "", "o"},
 	{"--max", "=512M", "", "ok"},
@@ -120,6 +120,9 @@ static const struct {
 	{"--age", "=10min", "", "k"},
 	{"--wait", "", "", "k"},
 	{"--unproven", "", "", "k"},
+	{"--interval", "=500ms", "", "m"},
+	{"--count", "=3", "", "mw"},
+	{"--by", "=unit", "", "m"},
 };
 
 static const struct {
@@ -128,7 +131,8 @@ static const struct {
 } verbs[] = {
 	{"list", 'l'},         {"dump", 'd'},       {"show", 's'},     {"pagemap", 'p'},
 	{"capabilities", 'c'}, {"status", 'S'},     {"call", 'C'},     {"diff", 'D'},
-	{"pageout", 'o'},      {"candidates", 'k'}, {"refaults", 'R'},
+	{"pageout", 'o'},      {"candidates", 'k'}, {"refaults", 'R'}, {"monitor", 'm'},
+	{"watch", 'w'},
 };
 
 /* What the verb cannot do without, unless the option brings it. */
@@ -145,10 +149,35 @@ static const char *needs(const char *verb, const char *option)
 		return selects ? " 7" : " 00:01:5 7";
 	if ((strcmp(verb, "dump") == 0 || strcmp(verb, "show") == 0 ||
 	     strcmp(verb, "pageout") == 0 || strcmp(verb, "candidates") == 0 ||
-	     strcmp(verb, "refaults") == 0) &&
+	     strcmp(verb, "refaults") == 0 || strcmp(verb, "watch") == 0) &&
 	    !selects)
 		return " 00:01:5";
 	return "";
+}
+
+static struct options live(const char *line)
+{
+	char *copy;
+	struct options o = taken(line, "monitor", &copy);
+
+	free(copy);
+	return o;
+}
+
+static void test_live(void **state)
+{
+	(void)state;
+	assert_int_equal(live("monitor").interval, 0);
+	assert_int_equal(live("monitor --interval 2").interval, 2000);
+	assert_int_equal(live("monitor --interval 100ms --count 7").count, 7);
+	assert_true(live("monitor --by=unit").by_unit);
+	assert_false(live("monitor --by=object 00:01:5").by_unit);
+	refused("monitor --interval=99ms", "--interval=99ms: expected a time from 100ms to 40s");
+	refused("monitor --interval=41", "--interval=41: expected a time from 100ms to 40s");
+	refused("monitor --count=0", "--count=0: expected a number from 1 on");
+	refused("watch 00:01:5 --count=x", "--count=x: expected a number from 1 on");
+	refused("monitor --by=user", "--by=user: expected one of object, unit");
+	refused("watch", "watch needs an object");
 }
 
 static void test_every_option_on_every_verb(void **state)
@@ -568,6 +597,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_options),
 		cmocka_unit_test(test_odd_bytes),
 		cmocka_unit_test(test_help_and_version),
+		cmocka_unit_test(test_live),
 		cmocka_unit_test(test_help_names_everything),
 	};
 
