@@ -185,9 +185,7 @@ static int monitor(struct remote *r)
 
 	table_init(&m.table, columns, n, o);
 	remote_add_probe(r, parameters);
-	if (o->interval > 0)
-		json_object_object_add(parameters, "intervalMilliseconds",
-				       json_number(o->interval));
+	remote_add_interval(r, parameters);
 	code = live_ask(r, "Monitor", parameters, true, handle_reply, &m, NULL);
 	json_object_put(m.whole);
 	monitor_rows_done(&m.rows);

@@ -91,6 +91,29 @@ void remote_add_since(struct remote *r, struct json_object *parameters)
 		json_object_object_add(parameters, "states", json_of_states(o->states));
 }
 
+void remote_add_states(struct remote *r, struct json_object *parameters)
+{
+	const struct options *o = r->base.options;
+	struct json_object *states;
+
+	if (!o->have_states)
+		return;
+	states = json_object_new_array();
+	for (int i = 0; i < PAGE_STATE_MAX; i++)
+		if (o->states & PAGE_STATE_BIT(i))
+			json_object_array_add(states, json_object_new_string(page_state_to_string(
+							      (enum page_state)i)));
+	json_object_object_add(parameters, "states", states);
+}
+
+void remote_add_interval(struct remote *r, struct json_object *parameters)
+{
+	unsigned ms = r->base.options->interval;
+
+	if (ms > 0)
+		json_object_object_add(parameters, "intervalMilliseconds", json_number(ms));
+}
+
 static void add_text(struct json_object *to, const char *key, const char *text)
 {
 	json_object_object_add(to, key, text ? json_object_new_string(text) : NULL);

@@ -77,6 +77,10 @@ void remote_add_settle(struct remote *r, struct json_object *parameters);
 /* What changes are asked for: since when, and of which states. */
 void remote_add_since(struct remote *r, struct json_object *parameters);
 
+/* Likewise --state and --interval. */
+void remote_add_states(struct remote *r, struct json_object *parameters);
+void remote_add_interval(struct remote *r, struct json_object *parameters);
+
 /* What FindCandidates is called with; UINT64_MAX: give all. */
 struct json_object *remote_make_candidates(struct remote *r, struct page_range range,
 					   uint64_t max_pages);

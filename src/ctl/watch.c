@@ -126,19 +126,11 @@ static int handle_reply(void *context, struct json_object *reply)
 
 static struct json_object *make_parameters(struct remote *r, struct page_range range)
 {
-	const struct options *o = r->base.options;
-	struct json_object *j = json_object_new_object(), *states;
+	struct json_object *j = json_object_new_object();
 
 	remote_add_probe(r, j);
 	remote_add_range(r, j, range);
-	if (!o->have_states)
-		return j;
-	states = json_object_new_array();
-	for (int i = 0; i < PAGE_STATE_MAX; i++)
-		if (o->states & PAGE_STATE_BIT(i))
-			json_object_array_add(states, json_object_new_string(page_state_to_string(
-							      (enum page_state)i)));
-	json_object_object_add(j, "states", states);
+	remote_add_states(r, j);
 	return j;
 }
 

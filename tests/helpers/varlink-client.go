@@ -108,8 +108,48 @@ func service(ctx context.Context, c *varlink.Connection) {
 	say("GetInterfaceDescription", err, "%d characters", len(description))
 	kernel, machine, _, _, capabilities, err := ioshmstate.GetCapabilities().Call(ctx, c)
 	say("GetCapabilities", err, "%s, %s, some %v", kernel, machine, len(capabilities) > 0)
-	_, pid, _, _, _, _, _, _, counters, _, limits, err := ioshmstate.GetStatus().Call(ctx, c)
-	say("GetStatus", err, "pid %v, calls %v, limits %v", pid > 0, counters.Calls > 0, limits.MessageBytes > 0)
+	_, pid, _, _, _, _, _, _, counters, _, watching, limits, err := ioshmstate.GetStatus().Call(ctx, c)
+	say("GetStatus", err, "pid %v, calls %v, limits %v, watches %d", pid > 0, counters.Calls > 0, limits.MessageBytes > 0, watching.Watches)
+}
+
+// What goes on until its client goes: two replies of each, on a connection of its own.
+func tidings(ctx context.Context, address string, s ioshmstate.ObjectSelector) {
+	c, err := varlink.NewConnection(ctx, address)
+	if err != nil {
+		say("Subscribe", err, "")
+		return
+	}
+	receive, err := ioshmstate.Subscribe().Send(ctx, c, varlink.More, s, nil, nil, nil, nil, nil)
+	for _, wanted := range []ioshmstate.Tidings{"state", "ready"} {
+		var event ioshmstate.Tidings
+		var flags uint64
+		if err == nil {
+			event, _, _, _, _, _, _, _, _, _, _, _, _, _, _, flags, err = receive(ctx)
+		}
+		if err == nil && (event != wanted || flags&varlink.Continues == 0) {
+			err = fmt.Errorf("%s, flags %d", event, flags)
+		}
+	}
+	say("Subscribe", err, "%v", err == nil)
+	c.Close()
+	c, err = varlink.NewConnection(ctx, address)
+	if err != nil {
+		say("Monitor", err, "")
+		return
+	}
+	defer c.Close()
+	interval := int64(100)
+	again, err := ioshmstate.Monitor().Send(ctx, c, varlink.More, &s, nil, &interval)
+	for i := 0; i < 2; i++ {
+		var objects []ioshmstate.MonitoredObject
+		if err == nil {
+			_, objects, _, _, _, _, _, _, err = again(ctx)
+		}
+		if err == nil && (len(objects) != 1 || (objects[0].SwappedOut == nil) != (i == 0)) {
+			err = fmt.Errorf("%d objects, %+v", len(objects), objects)
+		}
+	}
+	say("Monitor", err, "%v", err == nil)
 }
 
 // Typed, with their parameters.
@@ -157,6 +197,7 @@ func main() {
 	service(ctx, c)
 	objects(ctx, c, selector)
 	pages(ctx, c, selector)
+	tidings(ctx, os.Args[1], selector)
 	errors(ctx, c)
 	if failed {
 		os.Exit(1)

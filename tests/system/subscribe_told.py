@@ -87,7 +87,12 @@ class Told:
             self.fault(f"changes since {p['since']}, was told {self.generation}")
         for c in p["changes"]:
             self.apply_change(c)
+        # what lies behind the end now; a part of it may be left for the next reply
+        while self.states and self.states[-1] is None:
+            self.states.pop()
         if p["next"] is None:
+            if None in self.states:
+                self.fault(f"page {self.states.index(None)} is behind the end, others after it are not")
             self.generation = p["generation"]
             self.size = p["size"]
 
@@ -96,11 +101,7 @@ class Told:
         old = self.states[first:end] or [None] * c["count"]
         if any(state != c["from"] for state in old) or len(old) != c["count"]:
             self.fault(f"{c}, but it was told to be {sorted(set(map(str, old)))}")
-        if c["to"] is None:
-            if end != len(self.states):
-                self.fault(f"{c}: not at the end of {len(self.states)} pages")
-            del self.states[first:]
-        elif c["from"] is None:
+        if c["to"] is not None and c["from"] is None:
             if first != len(self.states):
                 self.fault(f"{c}: not behind the end of {len(self.states)} pages")
             self.states += [c["to"]] * c["count"]

@@ -14,7 +14,8 @@ from varlink_wire import INTERFACE, PAGE, check, heading, memory, ours, report, 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IDL = os.path.join(HERE, "../../src/serve/io.shmstate.varlink")
 METHODS = ["Classify", "FindCandidates", "GetCapabilities", "GetObject", "GetPagemap", "GetRefaults", "GetStatus",
-           "ListObjects", "Locate", "Summarize"]
+           "ListObjects", "Locate", "Monitor", "Subscribe", "Summarize"]
+GO_ON = ["Subscribe", "Monitor"]
 SERVICE = "org.varlink.service"
 
 
@@ -68,12 +69,27 @@ def varlinkctl(service):
         reply = ctl.call("Classify", selector | {"encoding": "file_descriptor"})
         check(reply.get("fileDescriptor") == 0, "varlinkctl: a descriptor that comes along")
         streams(ctl, options)
+        for method in GO_ON:
+            until_told(ctl, method, selector)
         if "--oneway" in options:
             done = ctl.run("--oneway", "call", ctl.address, f"{INTERFACE}.GetStatus", "{}")
             check(done.returncode == 0 and not done.stdout, "varlinkctl --oneway")
         done = ctl.run("call", ctl.address, f"{INTERFACE}.GetObject", '{"selector":{"id":"ff:ff:1"}}')
         check(done.returncode != 0 and "NoSuchObject" in done.stderr, "varlinkctl: an error")
         push(ctl, options, descriptor)
+
+
+def until_told(ctl, method, selector):
+    """Two replies of a method that goes on until its client goes."""
+    command = [ctl.program, "--no-pager", "--json=short", "--more", "call", ctl.address,
+               f"{INTERFACE}.{method}", json.dumps(selector)]
+    print("$ " + " ".join(command), flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        replies = [json.loads(client.stdout.readline().lstrip("\x1e") or "{}") for _ in range(2)]
+        client.terminate()
+    told = [reply.get("event") or "objects" in reply for reply in replies]
+    check(told == (["state", "ready"] if method == "Subscribe" else [True, True]),
+          f"varlinkctl call {method}: {told}")
 
 
 def describe(ctl):
@@ -150,6 +166,20 @@ def python_varlink(service):
         for namespaced in (False, True):
             with client.open(INTERFACE, namespaced=namespaced) as connection:
                 python_methods(varlink, connection, descriptor, namespaced)
+        python_tidings(client, descriptor)
+
+
+def python_tidings(client, descriptor):
+    """Two replies of what goes on until its client goes."""
+    selector = ours(descriptor)
+    with client.open(INTERFACE) as connection:
+        replies = connection.Subscribe(selector, _more=True)
+        events = [next(replies)["event"] for _ in range(2)]
+        check(events == ["state", "ready"], f"python: Subscribe: {events}")
+    with client.open(INTERFACE) as connection:
+        replies = connection.Monitor(selector, None, 100, _more=True)
+        objects = [len(next(replies)["objects"]) for _ in range(2)]
+        check(objects == [1, 1], f"python: Monitor: {objects}")
 
 
 def python_methods(varlink, connection, descriptor, namespaced):

@@ -38,6 +38,9 @@ METHODS = {
     "Classify": {"selector": "object", "probe": "enum", "states": "array", "states.": "enum",
                  "encoding": "enum", **RANGE},
     "Locate": {"selector": "object", **RANGE},
+    "Subscribe": {"selector": "object", "probe": "enum", "states": "array", "states.": "enum",
+                  "batchesPerSecond": "int", "heartbeatSeconds": "int", **RANGE},
+    "Monitor": {"selector": "object", "probe": "enum", "intervalMilliseconds": "int"},
     "FindCandidates": {"selector": "object", "ageSeconds": "int", "maxPages": "int", "unproven": "bool",
                        "probe": "enum", **RANGE},
     "GetRefaults": {"selector": "object", "probe": "enum", **RANGE},
@@ -46,6 +49,9 @@ METHODS = {
     "GetCapabilities": {},
     "GetStatus": {},
 }
+
+
+GO_ON = ("Subscribe", "Monitor")  # they need `more`
 
 
 def good(method):
@@ -87,14 +93,15 @@ def mistyped(service):
             tries = [(path, value) for path, kind in fields.items() for value in MISTYPED[kind]]
             tries += [("nil", 1), ("Selector", None)]
             tries += [(f"{path}.nil", 1) for path, kind in fields.items() if kind == "object"]
+            more = {"more": True} if method in GO_ON else {}
             for path, value in tries:
-                reply = wire.call(method, put(good(method), path, value))
+                reply = wire.call(method, put(good(method), path, value), **more)
                 check(names_it(reply, path), f"{method} with {path} = {value!r}: {reply}")
-            for field in () if method == "ListObjects" else good(method):
+            for field in () if method in ("ListObjects", "Monitor") else good(method):
                 others = {name: value for name, value in good(method).items() if name != field}
-                reply = wire.call(method, others)
+                reply = wire.call(method, others, **more)
                 check(names_it(reply, field), f"{method} without {field}: {reply}")
-                reply = wire.call(method, others | {field: None})
+                reply = wire.call(method, others | {field: None}, **more)
                 check(names_it(reply, field), f"{method} with {field} null: {reply}")
         for method, field in (("GetInfo", "nil"), ("GetInterfaceDescription", "interface")):
             reply = wire.call(f"org.varlink.service.{method}", {field: 1})
@@ -106,6 +113,13 @@ def mistyped(service):
 def out_of_bounds(service):
     heading("values that cannot be")
     with memory() as descriptor, service.wire(quiet=True) as wire:
+        for method, field, values in (("Subscribe", "batchesPerSecond", (0, 1001, 1 << 40)),
+                                      ("Subscribe", "heartbeatSeconds", (0, 45, 1 << 40)),
+                                      ("Monitor", "intervalMilliseconds", (0, 99, 40001)),
+                                      ("Monitor", "selector", ({"passedFileDescriptor": 0},))):
+            for value in values:
+                reply = wire.call(method, {"selector": ours(descriptor), field: value}, more=True)
+                check(error_of(reply) == "InvalidParameter", f"{method} with {field} = {value}: {reply}")
         for path, value in (("selector.pid", -1), ("selector.pid", 0), ("selector.pid", 1 << 40),
                             ("selector.fileDescriptor", -1), ("selector.fileDescriptor", 1 << 40),
                             ("selector.address", -1), ("selector.id", "x"), ("selector.id", ""),
