@@ -100,14 +100,35 @@ static uint64_t chunk_pages(const struct pageout *p, uint64_t page)
 	return p->options->rate > 0 ? MIN(n, MAX(rate / 10, 1)) : n;
 }
 
-/* The next round is about the ranges from *at on, of which `skip` pages are done. */
-static void begin_round(struct pageout *p, size_t at, uint64_t skip)
+/* The next page that is asked for. */
+static uint64_t next_page(const struct pageout *p)
+{
+	return p->ranges.items[p->at].first + p->skip;
+}
+
+static bool is_done(const struct pageout *p)
+{
+	return p->at == p->ranges.n_items;
+}
+
+/* All before `end` is done. */
+static void go_on_from(struct pageout *p, uint64_t end)
+{
+	const struct range_list *l = &p->ranges;
+
+	while (p->at < l->n_items && l->items[p->at].first + l->items[p->at].count <= end)
+		p->at++;
+	p->skip = !is_done(p) && l->items[p->at].first < end ? end - l->items[p->at].first : 0;
+}
+
+static void begin_round(struct pageout *p)
 {
 	struct round *round = p->round;
-	uint64_t first = p->ranges.items[at].first + skip, end = first, limit = round_pages(p);
+	uint64_t first = next_page(p), end = first, limit = round_pages(p);
 
 	memset(round->facts, 0, sizeof(round->facts));
-	for (; at < p->ranges.n_items && p->ranges.items[at].first < first + limit; at++) {
+	for (size_t at = p->at; at < p->ranges.n_items && p->ranges.items[at].first < first + limit;
+	     at++) {
 		const struct page_range *r = &p->ranges.items[at];
 		uint64_t page = MAX(r->first, first);
 
@@ -267,6 +288,7 @@ static int do_round(struct pageout *p)
 	if (r != 0)
 		return r;
 	wanted = cut_round(p);
+	p->ahead = wanted > 0 ? 0 : 4 * ROUND_PAGES;
 	memcpy(round->after, round->before, sizeof(round->after));
 	if (wanted > 0)
 		r = p->options->dry_run ? foresee_round(p) : perform_round(p);
@@ -274,26 +296,70 @@ static int do_round(struct pageout *p)
 	return r;
 }
 
+/* Counts what is asked for of an extent, unless that is to be paged out: then returns false. */
+static bool pass_extent(struct pageout *p, const struct extent *e)
+{
+	enum pageout_fate fate = pageout_foresee(0, e->state);
+	uint64_t end = e->first + e->count;
+
+	while (!is_done(p) && next_page(p) < end) {
+		const struct page_range *r = &p->ranges.items[p->at];
+		uint64_t until = MIN(r->first + r->count, end);
+
+		if (pageout_is_wanted(e->state))
+			return false;
+		p->counts[fate] += until - next_page(p);
+		p->done += until - next_page(p);
+		go_on_from(p, until);
+	}
+	return true;
+}
+
+/*
+ * Where there is nothing to page out there may be nothing for long: an object may have 2^39 pages.
+ * As long as that is so each look goes farther than the one before.
+ */
+static int pass_unwanted(struct pageout *p)
+{
+	const struct page_range *last = &p->ranges.items[p->ranges.n_items - 1];
+	_cleanup_(snapshot_done) struct snapshot s = {0};
+	const struct object *object = NULL;
+	struct page_range range = {.first = next_page(p)};
+	struct state_cursor cursor;
+	struct extent e;
+	bool passed = true;
+	int r;
+
+	range.count = MIN(p->ahead, last->first + last->count - range.first);
+	r = source_classify(p->source, range, &object, &s);
+	if (r != 0)
+		return r;
+	cursor = state_map_seek(&s.map, range.first);
+	while (passed && state_cursor_next(&cursor, &e))
+		passed = pass_extent(p, &e);
+	/* What the object no longer has is a hole. */
+	e = (struct extent){.first = range.first, .count = range.count, .state = PAGE_HOLE};
+	if (passed)
+		pass_extent(p, &e);
+	p->ahead = passed ? 4 * p->ahead : 0;
+	progress_tell(p->done, p->asked);
+	return 0;
+}
+
 static int run_rounds(struct pageout *p)
 {
-	size_t at = 0;
-	uint64_t skip = 0;
 	int r = 0;
 
-	while (r == 0 && at < p->ranges.n_items && !stop_wanted) {
-		uint64_t end;
-
-		begin_round(p, at, skip);
+	while (r == 0 && !is_done(p) && !stop_wanted) {
+		if (p->ahead > 0) {
+			r = pass_unwanted(p);
+			continue;
+		}
+		begin_round(p);
 		r = do_round(p);
-		end = p->round->range.first + p->round->range.count;
 		if (p->round->range.count == 0)
 			break; /* the cap is reached, or somebody said stop */
-		while (at < p->ranges.n_items &&
-		       p->ranges.items[at].first + p->ranges.items[at].count <= end)
-			at++;
-		skip = at < p->ranges.n_items && p->ranges.items[at].first < end
-			       ? end - p->ranges.items[at].first
-			       : 0;
+		go_on_from(p, p->round->range.first + p->round->range.count);
 	}
 	return r;
 }
@@ -316,7 +382,7 @@ int pageout_run(struct pageout *p)
 	r = run_rounds(p);
 	progress_stop();
 	p->took = monotonic_ns() - began;
-	p->interrupted = stop_wanted;
 	p->counts[FATE_NOT_TRIED] = p->asked - p->done;
+	p->interrupted = stop_wanted && p->counts[FATE_NOT_TRIED] > 0;
 	return r;
 }

@@ -55,7 +55,10 @@ struct pageout {
 	bool segment_locked; /* all of the object, by SHM_LOCK */
 	struct round *round;
 	uint64_t asked; /* pages of the ranges, */
-	uint64_t done;  /* and those that have been in a round */
+	uint64_t done;  /* and those of which it is known what became of them; then */
+	size_t at;      /* comes this range, */
+	uint64_t skip;  /* but for so many of its pages */
+	uint64_t ahead; /* pages to look at if there was nothing to page out; 0: there was */
 	uint64_t due;   /* monotonic ns: not before is the next advice given */
 	uint64_t took;  /* ns, in all */
 	bool interrupted;

@@ -46,6 +46,12 @@ struct delta delta_seek(const struct snapshot *old, const struct snapshot *new, 
 	return d;
 }
 
+void delta_stop_at(struct delta *d, uint64_t end)
+{
+	d->end = MIN(d->end, end);
+	d->common = MIN(d->common, end);
+}
+
 static struct change change_of(uint64_t first, uint64_t end, int from, int to)
 {
 	return (struct change){.first = first, .count = end - first, .from = from, .to = to};
@@ -123,14 +129,14 @@ static bool find_common(struct delta *d, struct change *ret)
 /* Pages that only one of them has: the object had, or has, another size. */
 static bool find_beyond(struct delta *d, struct change *ret)
 {
-	bool grown = end_of(d->new) > d->common;
+	bool grown = end_of(d->new) > end_of(d->old);
 	const struct snapshot *longer = grown ? d->new : d->old;
 	struct state_cursor cursor = state_map_seek(&longer->map, d->at);
 	struct extent e;
 
 	if (d->at >= d->end || !state_cursor_next(&cursor, &e))
 		return false;
-	d->at = e.first + e.count;
+	d->at = MIN(e.first + e.count, d->end);
 	*ret = change_of(e.first, d->at, grown ? CHANGE_BEYOND : (int)e.state,
 			 grown ? (int)e.state : CHANGE_BEYOND);
 	return true;

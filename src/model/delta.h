@@ -46,6 +46,12 @@ struct delta {
  */
 struct delta delta_seek(const struct snapshot *old, const struct snapshot *new, uint64_t first);
 
+/*
+ * Nothing from page `end` on is told: for who asked about pages up to there, and not about what
+ * lies behind the end of an object that is shorter now.
+ */
+void delta_stop_at(struct delta *d, uint64_t end);
+
 /* Does the snapshot tell of all pages of the range that there were? */
 bool delta_is_covered(const struct snapshot *s, struct page_range range);
 

@@ -89,7 +89,7 @@ static struct json_object *json_of_change(const struct change *c)
 /* Changes that were asked for, from a->page on. */
 static struct json_object *make_changes(struct answer *a, bool *ret_goes_on)
 {
-	struct delta d = delta_seek(&a->since->snapshot, &a->result->snapshot, a->page);
+	struct delta d = delta_since(a->since, &a->result->snapshot, a->question->range, a->page);
 	struct json_object *array = json_object_new_array();
 	size_t room = answer_room(a, CHANGE_BYTES);
 	struct change c;
@@ -171,9 +171,11 @@ struct json_object *answer_pages(struct answer *a, bool *ret_goes_on)
 
 static int make_file(struct answer *a)
 {
+	const struct question *q = a->question;
+
 	a->page = end_of(&a->result->snapshot);
-	return a->result->since ? delta_file_make(a->result, a->question->states)
-				: map_file_make(a->result, a->question->states);
+	return a->result->since ? delta_file_make(a->result, q->range, q->states)
+				: map_file_make(a->result, q->states);
 }
 
 /* What goes from `first` on, in one of the four fields. */
@@ -208,8 +210,10 @@ struct json_object *answer_states(struct answer *a, struct reply_draft *draft)
 	struct pages_draft pages = {0};
 	uint64_t first;
 
+	/* Of an object that is shorter now the range may begin behind its end. */
 	if (!a->begun)
-		a->page = a->result->snapshot.first;
+		a->page = since ? MAX(a->question->range.first, a->result->snapshot.first)
+				: a->result->snapshot.first;
 	first = a->page;
 	make_pages(a, draft, &pages);
 	json_object_object_add(j, "first", json_number(first));

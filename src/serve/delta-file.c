@@ -56,9 +56,20 @@ static int put_record(struct records *to, const struct change *c)
 	return 0;
 }
 
-static int make_records(const struct result *r, page_state_mask states, struct records *to)
+struct delta delta_since(const struct generation *since, const struct snapshot *now,
+			 struct page_range asked, uint64_t first)
 {
-	struct delta d = delta_seek(&r->since->snapshot, &r->snapshot, r->snapshot.first);
+	struct delta d = delta_seek(&since->snapshot, now, MAX(first, now->first));
+
+	if (asked.count != UINT64_MAX)
+		delta_stop_at(&d, asked.first + asked.count);
+	return d;
+}
+
+static int make_records(const struct result *r, struct page_range asked, page_state_mask states,
+			struct records *to)
+{
+	struct delta d = delta_since(r->since, &r->snapshot, asked, asked.first);
 	struct change c;
 	int error = 0;
 
@@ -96,11 +107,11 @@ static struct shmstate_delta_header make_header(const struct result *r, page_sta
 	return h;
 }
 
-int delta_file_make(const struct result *r, page_state_mask states)
+int delta_file_make(const struct result *r, struct page_range asked, page_state_mask states)
 {
 	struct shmstate_delta_header header;
 	struct records records = {0};
-	int fd = make_records(r, states, &records);
+	int fd = make_records(r, asked, states, &records);
 
 	if (fd >= 0) {
 		header = make_header(r, states, &records);

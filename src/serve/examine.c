@@ -208,11 +208,15 @@ void examine_fail(struct examination *e, int error)
 		errors_object(e->result, o, error);
 }
 
+/* What was behind the end of an object that is shorter now can be told too, since it was there. */
 bool examine_range(struct examination *e, uint64_t size, uint64_t page_size)
 {
 	const struct page_range *range = &e->question->range;
+	const struct generation *since = e->result->since;
 	uint64_t pages = size_to_pages(size, page_size);
 
+	if (since && range->count == UINT64_MAX)
+		pages = MAX(pages, size_to_pages(since->snapshot.size, page_size));
 	if (range->first <= pages &&
 	    (range->count == UINT64_MAX || range->count <= pages - range->first))
 		return true;

@@ -58,8 +58,7 @@ static size_t count_bytes(const struct result *r)
 	size_t n = map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense) +
 		   r->slots.n_allocated * sizeof(*r->slots.items) +
-		   refaults_bytes(&r->comebacks.refaults) +
-		   r->n_runs_allocated * sizeof(*r->runs);
+		   refaults_bytes(&r->comebacks.refaults) + r->n_runs_allocated * sizeof(*r->runs);
 
 	for (size_t i = 0; i < r->view.n_snapshots; i++) {
 		map = &r->view.snapshots[i].map;

@@ -26,7 +26,7 @@ static void count_change(struct flows *flows, const struct change *c)
 		flows->back += c->count;
 }
 
-static bool is_whole(const struct snapshot *s)
+bool history_is_whole(const struct snapshot *s)
 {
 	return s->first == 0 && s->count == size_to_pages(s->size, s->page_size);
 }
@@ -96,7 +96,7 @@ bool past_follow(struct history *h, struct past *past, const struct generation *
 	struct change c;
 	struct delta d;
 
-	if (!is_whole(&g->snapshot))
+	if (!history_is_whole(&g->snapshot))
 		return false;
 	if (!past->last) {
 		past->flows = (struct flows){.since = g->ended};

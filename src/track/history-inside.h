@@ -49,6 +49,8 @@ struct history {
 	size_t of_others; /* bytes */
 };
 
+bool history_is_whole(const struct snapshot *s); /* of all pages of its object */
+
 struct past *past_find(struct history *h, const struct identity *id); /* NULL: nothing is known */
 struct past *past_add(struct history *h, const struct identity *id);  /* NULL: out of memory */
 void past_drop(struct history *h, struct past *past);

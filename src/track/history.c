@@ -11,6 +11,9 @@
 /* JSON's readers take numbers for doubles: what is told must be exact in one. */
 #define NUMBER_BITS 52
 
+/* Generations of an object among which one about the same pages is looked for. */
+#define NEWEST_SEEN 64
+
 struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t ended)
 {
 	struct generation *g = calloc(1, sizeof(*g));
@@ -26,6 +29,7 @@ struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t e
 	g->snapshot = *s;
 	g->snapshot.verification = (struct verification){0};
 	s->map = (struct state_map){0};
+	map = &g->snapshot.map;
 	g->bytes = sizeof(*g) + sizeof(struct kept) +
 		   map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense);
@@ -233,10 +237,30 @@ static int keep_it(struct history *h, struct past *past, enum history_keep keep,
 	return 0;
 }
 
-/* The one that was told last shows the same: nothing is added. */
+static bool are_about_the_same(const struct snapshot *a, const struct snapshot *b)
+{
+	return (history_is_whole(a) && history_is_whole(b)) ||
+	       (a->first == b->first && a->count == b->count);
+}
+
+/*
+ * The newest one about these pages. Between two looks at all of the object others may look at
+ * parts, which must not make something new of what has not changed.
+ */
+static struct kept *find_newest(struct past *past, const struct snapshot *s)
+{
+	struct kept *k = TAILQ_LAST(&past->kept, kept_list);
+
+	for (int i = 0; i < NEWEST_SEEN && k; i++, k = TAILQ_PREV(k, kept_list, of_past))
+		if (are_about_the_same(&k->generation->snapshot, s))
+			return k;
+	return NULL;
+}
+
+/* The one that was told last of these pages shows the same: nothing is added. */
 static bool tell_again(struct history *h, struct past *past, bool followed, struct generation *g)
 {
-	struct kept *newest = past ? TAILQ_LAST(&past->kept, kept_list) : NULL;
+	struct kept *newest = past ? find_newest(past, &g->snapshot) : NULL;
 
 	if (!newest || !delta_is_empty(&newest->generation->snapshot, &g->snapshot))
 		return false;

@@ -64,9 +64,10 @@ enum history_keep {
 };
 
 /*
- * A look at the object has shown g, which gets its number: that of the newest one that is kept, if
- * nothing differs, else one of its own, and is then kept too. number 0: it is not, for there is no
- * room, or the object cannot be known again. Returns 0 or -ENOMEM (then number is 0 too).
+ * A look at the object has shown g, which gets its number: that of the newest one that is kept
+ * about the same pages, if nothing differs, else one of its own, and is then kept too. number 0: it
+ * is not, for there is no room, or the object cannot be known again. Returns 0 or -ENOMEM (then
+ * number is 0 too).
  */
 int history_add(struct history *h, const struct identity *id, enum history_keep keep,
 		struct generation *g);

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from pageout_objects import (MIB, OUT, PAGE, Asker, Victim, check, count_out, failures, oracle, others_page_out,
+from pageout_objects import (MIB, OUT, PAGE, PATIENCE, Asker, Victim, check, count_out, failures, oracle, others_page_out,
                              service)
 
 PAGES = 8 * MIB // PAGE
@@ -146,6 +146,23 @@ def kinds(ask):
             check(count_out(oracle(victim.path)) == PAGES, "tmpfs: the oracle counts others")
 
 
+def sparse(ask):
+    """A terabyte with a page here and there: what is nothing takes no time."""
+    pages = 1 << 28
+    with Victim("memfd", pages) as victim:
+        for first in (0, 100000, pages // 2, pages - 64):
+            victim.tell("write", first, 64)
+        began = time.monotonic()
+        answer = ask.pageout(*victim.select)
+        took = time.monotonic() - began
+        expect("sparse", answer, 0, left=256, absent=pages - 256)
+        check(took < PATIENCE / 2, f"sparse: it took {took:.1f} s")
+        text = f"100000,64\n{pages // 2 - 10},{pages // 4}\n"
+        expect("sparse, ranges", ask.pageout(*victim.select, "--ranges=-", text=text), 0, was_out=128,
+               absent=pages // 4 - 64)
+        victim.tell("check", pages // 2, 64)
+
+
 def cap(ask):
     with written() as victim:
         answer = ask.pageout(*victim.select, "--max=1M")
@@ -227,12 +244,19 @@ def bad_ranges(ask):
         expect("bad-ranges, good", ask.pageout(*victim.select, "--ranges=-", text=text), 0, left=1)
 
 
+def await_first(victim):
+    """Until some of it has left."""
+    deadline = time.monotonic() + PATIENCE
+    while count_out(oracle(victim.path)) == 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
 def interrupted(ask):
     with written() as victim:
         process = ask.start("pageout", *victim.select, "--rate=1M", "--json=short")
-        time.sleep(1.5)
+        await_first(victim)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE)
         result = json.loads(out)
         left = result["leftPages"]
         check(process.returncode == 3 and result["interrupted"] and "interrupted" in err,
@@ -244,9 +268,9 @@ def interrupted(ask):
 def process_ends(ask):
     with written() as victim, open(victim.path, "rb"):
         process = ask.start("pageout", *victim.select, "--rate=1M", "--json=short")
-        time.sleep(1)
+        await_first(victim)
         victim.kill()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
         check(process.returncode == 1 and f"process {victim.pid} has ended" in err,
               f"process-ends: {process.returncode} {err}")
         check(json.loads(out)["leftPages"] < PAGES, "process-ends: all left")
@@ -256,9 +280,9 @@ def mapping_changes(ask):
     """What stands in its place is another object, and stays."""
     with written() as victim:
         process = ask.start("pageout", *victim.select, "--rate=2M", "--json=short")
-        time.sleep(0.7)
+        await_first(victim)
         other = int(victim.tell("replace", HALF, HALF))
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
         outcomes = json.loads(out)["outcomes"]
         # A few of these pages, that nobody maps now, may be paged out by others.
         there = outcomes["not_mapped"] + outcomes["out_before"] + outcomes["cached_before"]
@@ -336,7 +360,7 @@ def no_swap(ask):
 
 SETS = {
     "usual": (everything, dry_run, mapped_twice, one_process_twice, locked, segment_locked, no_pte, not_mapped,
-              private_only, kinds, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
+              private_only, kinds, sparse, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
               used_meanwhile, not_permitted, formats),
     "small": (no_room,),
     "none": (no_swap,),

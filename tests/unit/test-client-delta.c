@@ -94,7 +94,7 @@ static int write_and_read(uint64_t old_pages, uint64_t pages, uint64_t changed)
 	r.snapshot = make_snapshot(pages, &r.since->snapshot, changed);
 	r.snapshot.generation = 78;
 	r.snapshot.settled = below(2);
-	fd = delta_file_make(&r, states);
+	fd = delta_file_make(&r, (struct page_range){.count = UINT64_MAX}, states);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GET_SEALS) & SEALS, SEALS);
 	assert_int_equal(shmstate_delta_open(fd, &delta), 0);
@@ -136,7 +136,7 @@ static void test_large(void **state)
 	assert_int_equal(state_map_append(&r.snapshot.map, pages / 2, PAGE_HOLE), 0);
 	assert_int_equal(state_map_append(&r.snapshot.map, pages / 2, PAGE_SWAPPED), 0);
 	memcpy(r.snapshot.counts, r.snapshot.map.counts, sizeof(r.snapshot.counts));
-	fd = delta_file_make(&r, UINT32_MAX);
+	fd = delta_file_make(&r, (struct page_range){.count = UINT64_MAX}, UINT32_MAX);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(st.st_size < 400);

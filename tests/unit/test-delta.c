@@ -145,6 +145,40 @@ static void test_size(void **state)
 	snapshot_done(&b);
 }
 
+/* Who asks about a range is not told of what was behind the end. */
+static void test_stop(void **state)
+{
+	uint8_t before[300], after[300];
+	struct snapshot a, b;
+	struct change c;
+	struct delta d;
+
+	(void)state;
+	memset(before, PAGE_SWAPPED, sizeof(before));
+	memset(after, PAGE_PRESENT, sizeof(after));
+	a = make_whole(300, before);
+	b = make(120, 0, 120, after);
+	d = delta_seek(&a, &b, 0);
+	delta_stop_at(&d, 120);
+	assert_true(delta_next(&d, &c));
+	assert_int_equal(c.count, 120);
+	assert_false(delta_next(&d, &c));
+	d = delta_seek(&a, &b, 0);
+	delta_stop_at(&d, 130);
+	assert_true(delta_next(&d, &c) && delta_next(&d, &c));
+	assert_int_equal(c.first, 120);
+	assert_int_equal(c.count, 10);
+	assert_int_equal(c.to, CHANGE_BEYOND);
+	assert_false(delta_next(&d, &c));
+	d = delta_seek(&a, &b, 50);
+	delta_stop_at(&d, 70);
+	assert_true(delta_next(&d, &c));
+	assert_int_equal(c.count, 20);
+	assert_false(delta_next(&d, &c));
+	snapshot_done(&a);
+	snapshot_done(&b);
+}
+
 static void test_covered(void **state)
 {
 	uint8_t states[300] = {0};
@@ -245,9 +279,10 @@ static void test_part(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same),   cmocka_unit_test(test_joined),
-		cmocka_unit_test(test_size),   cmocka_unit_test(test_covered),
-		cmocka_unit_test(test_random), cmocka_unit_test(test_part),
+		cmocka_unit_test(test_same),    cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_size),    cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_covered), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,29 @@ static void test_numbers(void **state)
 	assert_null(history_free(NULL));
 }
 
+/* Looks at parts do not make a new one of a whole that has not changed, nor the other way round. */
+static void test_parts(void **state)
+{
+	struct history *h;
+	uint64_t whole, part, other;
+
+	(void)state;
+	assert_int_equal(history_new(1 << 20, &h), 0);
+	whole = add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
+	part = add(h, 1, HISTORY_KEEP, make(10, 20, 100, PAGE_PRESENT));
+	other = add(h, 1, HISTORY_KEEP, make(10, 21, 100, PAGE_PRESENT));
+	assert_true(whole < part && part < other);
+	assert_int_equal(add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT)), whole);
+	assert_int_equal(add(h, 1, HISTORY_KEEP, make(10, 20, 100, PAGE_PRESENT)), part);
+	assert_int_equal(history_usage(h).generations, 3);
+	/* a part of an object that has another size now */
+	assert_true(add(h, 1, HISTORY_KEEP, make(10, 20, 200, PAGE_PRESENT)) > other);
+	/* it was larger meanwhile */
+	other = add(h, 1, HISTORY_KEEP, make_whole(200, PAGE_PRESENT));
+	assert_true(add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT)) > other);
+	history_free(h);
+}
+
 /* A new object with the number of one that has gone is another object. */
 static void test_identity(void **state)
 {
@@ -290,6 +313,8 @@ static void test_memory(void **state)
 			assert_int_equal(state_map_append(&s.map, run, st), 0);
 		}
 		g = generation_new(&s, 0, 0);
+		print_message("runs of up to %llu pages: %.3f bits a page\n",
+			      (unsigned long long)longest[i], (double)g->bytes * 8 / (1 << 20));
 		assert_true(g->bytes <= (1 << 20) * 3 / 8 + 1024);
 		/* and is counted */
 		assert_true(g->bytes >=
@@ -459,12 +484,12 @@ static void test_followed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),   cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_limit),     cmocka_unit_test(test_others),
-		cmocka_unit_test(test_flows),     cmocka_unit_test(test_overtaken),
-		cmocka_unit_test(test_threads),   cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_comebacks), cmocka_unit_test(test_counted_once),
-		cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_numbers),      cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_identity),     cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_others),       cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_overtaken),    cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_memory),       cmocka_unit_test(test_comebacks),
+		cmocka_unit_test(test_counted_once), cmocka_unit_test(test_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
