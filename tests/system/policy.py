@@ -204,7 +204,9 @@ def loop_reaches_its_target(service):
     check(policy.times <= 2, "what is in use comes back twice at most")
     check(policy.faults <= policy.hot * 2, "and so do major faults")
     check(policy.late <= policy.hot // 50, "then there are none")
-    check(naive.late > 10 * max(policy.late, policy.hot // 50), "a loop that forgets thrashes on and on")
+    # a fault may bring in a whole large folio
+    check(naive.late > 4 * max(policy.late, policy.hot // 50), "a loop that forgets thrashes on and on")
+    check(naive.faults > 2 * policy.faults, "and has far more faults in all")
 
 
 def target_below_what_is_in_use(service):
