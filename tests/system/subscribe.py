@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-subscribe.py [GROUP...] - started by tests/system/subscribe. The groups: sums, heartbeat, slow, many,
+subscribe.py [GROUP...] - started by tests/system/subscribe. The groups: ctl, sums, heartbeat, slow, many,
 dies, rights, stop, monitor.
 """
 
 import contextlib
+import json
 import mmap
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -517,7 +519,42 @@ def appear(service):
         check(counts[0] == 0 and counts[-1] == 0 and 1 in counts, f"objects that appear and go: {counts}")
 
 
-GROUPS = {"sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many,),
+def live(service, *words):
+    program = os.environ.get("SHMSTATECTL", os.path.join(os.environ.get("builddir", "."), "shmstatectl"))
+    return subprocess.Popen([program, *words, f"--socket={service.path}"], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def ctl():
+    """shmstatectl monitor and watch: lines that are whole, and a good end when they are interrupted."""
+    heading("shmstatectl monitor and watch")
+    with Service() as service, Memory(16, "shmstate-live", 16) as memory:
+        for by in ("object", "unit"):
+            out, err = live(service, "monitor", "--count=2", "--interval=100ms", f"--by={by}",
+                            "--name=shmstate-live").communicate(timeout=20)
+            check(out.count("OUT/S") == 2 and len(out.splitlines()) == 8 and not err, f"{out} {err}")
+        out, err = live(service, "monitor", "--count=3", "--interval=100ms", "--json=short",
+                        f"--pid={os.getpid()}").communicate(timeout=20)
+        replies = [json.loads(line) for line in out.splitlines()]
+        check(len(replies) == 3 and all("objects" in r and "complete" not in r for r in replies), out)
+        with live(service, "watch", "--name=shmstate-live") as watch:
+            lines = [watch.stdout.readline() for _ in range(2)]
+            memory.write(3, 2)
+            lines.append(watch.stdout.readline())
+            words = [line.split() for line in lines]
+            check(words == [["EVENT", "FIRST", "COUNT", "FROM", "TO"], ["state", "0", "16", "-", "hole"],
+                            ["changes", "3", "2", "hole", "present"]], f"{lines}")
+            watch.send_signal(signal.SIGINT)
+            check(watch.wait(10) == 0, f"interrupted, it ends with {watch.returncode}")
+            check(not watch.stdout.read() and not watch.stderr.read(), "interrupted, it says something")
+        out, err = live(service, "watch", "--name=shmstate-no-such").communicate(timeout=20)
+        check(err.count("\n") == 1 and not out.replace("EVENT", "", 1).strip("FIRSTCOUNTFROMTO \n"), err)
+        again(service)
+    out, err = live(service, "monitor").communicate(timeout=20)
+    check(err.count("\n") == 1 and not out, f"without a service: {out} {err}")
+
+
+GROUPS = {"ctl": (ctl,), "sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many,),
           "dies": (dies, second), "rights": (rights,), "stop": (stop,), "monitor": (monitor,)}
 
 
