@@ -9,23 +9,6 @@
 /* What came back takes so much of the limit for one object at most. */
 #define REFAULTS_PART 8
 
-static bool is_of_ram(int state)
-{
-	return state == PAGE_PRESENT || state == PAGE_ALLOCATED || state == PAGE_IN_CORE;
-}
-
-static void count_change(struct flows *flows, const struct change *c)
-{
-	bool was_out = c->from == PAGE_SWAPPED, was_slot = was_out || c->from == PAGE_SWAP_CACHE;
-
-	if (is_of_ram(c->from) && (c->to == PAGE_SWAPPED || c->to == PAGE_SWAP_CACHE))
-		flows->out += c->count;
-	if (was_out && (is_of_ram(c->to) || c->to == PAGE_SWAP_CACHE))
-		flows->in += c->count;
-	if (was_slot && c->to == PAGE_PRESENT)
-		flows->back += c->count;
-}
-
 bool history_is_whole(const struct snapshot *s)
 {
 	return s->first == 0 && s->count == size_to_pages(s->size, s->page_size);
@@ -99,14 +82,13 @@ bool past_follow(struct history *h, struct past *past, const struct generation *
 	if (!history_is_whole(&g->snapshot))
 		return false;
 	if (!past->last) {
-		past->flows = (struct flows){.since = g->ended};
+		past->observed = g->ended;
 		return true;
 	}
 	if (g->began < past->last_ended)
 		return false;
 	d = delta_seek(&past->last->snapshot, &g->snapshot, 0);
 	while (delta_next(&d, &c)) {
-		count_change(&past->flows, &c);
 		if (has_come_back(&c))
 			find(&back, c.first, c.count);
 		else if (may_have_come_back(&c))
@@ -206,7 +188,7 @@ int history_comebacks(struct history *h, const struct identity *id, struct comeb
 	pthread_mutex_lock(&h->lock);
 	past = past_find(h, id);
 	if (past) {
-		c.observed = past->flows.since;
+		c.observed = past->observed;
 		c.known = past->known;
 		r = refaults_copy(&past->refaults, &c.refaults);
 	}

@@ -31,7 +31,7 @@ struct kept {
 struct past {
 	struct identity id; /* first: tsearch() is given either */
 	struct kept_list kept;
-	struct flows flows;
+	uint64_t observed;       /* CLOCK_MONOTONIC, ns: of the first look at the whole; 0: none */
 	struct generation *last; /* the last look at the whole; NULL: it was dropped */
 	size_t n_last;           /* bytes that it takes, if it is not kept */
 	uint64_t last_began, last_ended;

@@ -356,19 +356,6 @@ int history_find(struct history *h, const struct identity *id, uint64_t number,
 	return k ? 0 : -ESTALE;
 }
 
-struct flows history_flows(struct history *h, const struct identity *id)
-{
-	struct flows flows = {0};
-	struct past *past;
-
-	pthread_mutex_lock(&h->lock);
-	past = past_find(h, id);
-	if (past)
-		flows = past->flows;
-	pthread_mutex_unlock(&h->lock);
-	return flows;
-}
-
 void history_expire(struct history *h, uint64_t age_ns)
 {
 	uint64_t now = monotonic_ns();

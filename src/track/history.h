@@ -33,14 +33,6 @@ struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t e
 struct generation *generation_ref(struct generation *g);
 struct generation *generation_unref(struct generation *g); /* NULL is fine; returns NULL */
 
-/* What was seen to move from one look at an object to the next, added up. Pages. */
-struct flows {
-	uint64_t since; /* CLOCK_MONOTONIC, ns: of the first look */
-	uint64_t out;   /* from RAM to the swap: swapped, or in the swap cache by now */
-	uint64_t in;    /* swapped, and in RAM by now */
-	uint64_t back;  /* of what had been in the swap: in use again (present) */
-};
-
 struct history;
 
 struct history_usage {
@@ -84,9 +76,6 @@ struct history_bounds {
  */
 int history_find(struct history *h, const struct identity *id, uint64_t number,
 		 struct generation **ret, struct history_bounds *ret_bounds);
-
-/* What has moved; all zero: nothing is known of it. */
-struct flows history_flows(struct history *h, const struct identity *id);
 
 /*
  * What events told of an object between two looks of whoever follows it. Looks alone do not see
