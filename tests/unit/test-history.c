@@ -248,7 +248,7 @@ static void test_overtaken(void **state)
 	add(h, 1, HISTORY_KEEP, slow);
 	add(h, 1, HISTORY_KEEP, make_whole(100, PAGE_PRESENT));
 	c = comebacks_of(h);
-	assert_int_equal(refaults_bytes(&c.refaults), 0);
+	assert_int_equal(refaults_pages(&c.refaults, 0), 0);
 	refaults_done(&c.refaults);
 	history_free(h);
 }
