@@ -7,17 +7,13 @@
  * again. Exit status 77: this level is not to be had here.
  */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "events-object.h"
@@ -83,35 +79,6 @@ static bool told_what_left(struct object *x, uint64_t *ret_left)
 	return missing <= lost && excess == 0;
 }
 
-static unsigned attached(void)
-{
-	DIR *dir = opendir("/proc/self/fdinfo");
-	struct dirent *entry;
-	unsigned n = 0;
-
-	while (dir && (entry = readdir(dir))) {
-		char path[300], text[400];
-		int fd;
-		ssize_t size;
-
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%s", entry->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		size = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-		closep(&fd);
-		text[MAX(size, (ssize_t)0)] = '\0';
-		n += strstr(text, "link_type:") != NULL;
-	}
-	closedir(dir);
-	return n;
-}
-
-static bool readable(int ms)
-{
-	struct pollfd p = {.fd = events_fd(events), .events = POLLIN};
-
-	return poll(&p, 1, ms) == 1;
-}
-
 /* ---- swap-out ---------------------------------------------------------------------------------
  */
 
@@ -165,9 +132,9 @@ static bool case_wakes(void)
 	object_write(o, 0, PAGES);
 	for (uint64_t i = 0; i < 20; i++) {
 		consume(o, NULL);
-		ok &= CHECK(!readable(0));
+		ok &= CHECK(!events_readable(events, 0));
 		object_page_out(o, i * 2, 1, 1);
-		ok &= CHECK(readable(1000));
+		ok &= CHECK(events_readable(events, 1000));
 	}
 	return ok;
 }
@@ -400,27 +367,18 @@ static bool case_swapoff(void)
 
 static bool case_attached(void)
 {
-	bool ok = CHECK(attached() > 0) & CHECK(events_attached(events));
+	bool ok = CHECK(events_links() > 0) & CHECK(events_attached(events));
 
 	ok &= CHECK(events_watch(events, o->inode) == 0);
 	events_unwatch(events, o->inode);
-	ok &= CHECK(attached() > 0);
+	ok &= CHECK(events_links() > 0);
 	events_unwatch(events, o->inode);
-	ok &= CHECK(attached() == 0) & CHECK(!events_attached(events));
+	ok &= CHECK(events_links() == 0) & CHECK(!events_attached(events));
 	object_write(o, 0, PAGES);
 	object_page_out(o, 0, PAGES, 1);
 	ok &= CHECK(events_watch(events, o->inode) == 0);
 	object_forget(o, events);
 	return ok & CHECK(consume(o, NULL) == 0) & CHECK(o->events[EVENT_SWAP_OUT] == 0);
-}
-
-static void drop_privileges(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-
-	if (syscall(SYS_capset, &header, none) < 0)
-		die("capset: %s", strerror(errno));
 }
 
 /* Attaches and hears without any capability. */
@@ -433,9 +391,9 @@ static bool watch_unprivileged(void)
 	drop_privileges();
 	if (events_new(level, &more) < 0)
 		return false;
-	ok = CHECK(events_level(more) == EVENTS_NONE) & CHECK(attached() == 0);
+	ok = CHECK(events_level(more) == EVENTS_NONE) & CHECK(events_links() == 0);
 	events_free(more);
-	ok &= CHECK(events_watch(events, o->inode) == 0) & CHECK(attached() > 0);
+	ok &= CHECK(events_watch(events, o->inode) == 0) & CHECK(events_links() > 0);
 	object_write(o, 0, PAGES);
 	object_forget(o, events);
 	object_page_out(o, 0, PAGES, 2);
@@ -527,11 +485,11 @@ int main(int argc, char **argv)
 	for (enum event_kind kind = 0; kind < EVENT_KIND_MAX; kind++)
 		printf("   %s: %s\n", event_kind_to_string(kind),
 		       events_tells(events, kind) ? "told" : "not told");
-	ok &= CHECK(attached() == 0);
+	ok &= CHECK(events_links() == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		if (cases[i].from <= level)
 			ok &= try_case(i);
-	ok &= CHECK(attached() == 0);
+	ok &= CHECK(events_links() == 0);
 	events_free(events);
 	printf("%ju compared, %ju wrong\n", (uintmax_t)compared, (uintmax_t)wrong);
 	return ok ? 0 : 1;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "events-object.h"
 #include "probe/walker.h"
@@ -136,4 +140,42 @@ void hear(void *context, const struct event *event)
 			o->told[k] |= (unsigned char)(1u << event->kind);
 	}
 	h->strange += !known;
+}
+
+unsigned events_links(void)
+{
+	DIR *dir = opendir("/proc/self/fdinfo");
+	struct dirent *entry;
+	unsigned n = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[300], text[400];
+		int fd;
+		ssize_t size;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%s", entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		size = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+		closep(&fd);
+		text[MAX(size, (ssize_t)0)] = '\0';
+		n += strstr(text, "link_type:") != NULL;
+	}
+	closedir(dir);
+	return n;
+}
+
+bool events_readable(const struct events *events, int ms)
+{
+	struct pollfd p = {.fd = events_fd(events), .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+void drop_privileges(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capset, &header, none) < 0)
+		die("capset: %s", strerror(errno));
 }

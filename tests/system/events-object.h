@@ -43,4 +43,8 @@ struct hearing {
 
 void hear(void *context, const struct event *event);
 
+unsigned events_links(void); /* of BPF, that this process holds */
+bool events_readable(const struct events *events, int ms);
+void drop_privileges(void); /* all of them */
+
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
