@@ -20,7 +20,7 @@ from subscribe_told import Told, dump
 from varlink_wire import PAGE, Service, check, error_of, heading, ours, report
 
 MADV_PAGEOUT = 21
-ROUNDS = int(os.environ.get("SHMSTATE_SUBSCRIBE_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("SHMSTATE_SUBSCRIBE_ROUNDS", "3" if os.environ.get("SHMSTATE_TEST_BRIEF") else "12"))
 OPERATIONS = 40
 PAGES = 2048
 NOBODY = 65534
