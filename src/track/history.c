@@ -342,7 +342,8 @@ int history_find(struct history *h, const struct identity *id, uint64_t number,
 
 	pthread_mutex_lock(&h->lock);
 	past = id->certain ? past_find(h, id) : NULL;
-	if (past) {
+	/* Of one that is only followed none may be kept. */
+	if (past && !TAILQ_EMPTY(&past->kept)) {
 		bounds.oldest = TAILQ_FIRST(&past->kept)->generation->number;
 		bounds.newest = TAILQ_LAST(&past->kept, kept_list)->generation->number;
 		k = find_kept(past, number);

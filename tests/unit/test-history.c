@@ -457,9 +457,10 @@ static void test_followed(void **state)
 	history_unfollow(h, &id);
 	assert_int_equal(history_usage(h).objects, 0);
 	assert_int_equal(history_usage(h).bytes, 0);
-	/* without room nothing is known */
+	/* without room nothing is known, and no generation is found */
 	history_set_limit(h, 10);
 	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), -ENOSPC);
+	assert_false(has(h, 1, 5));
 	assert_int_equal(known_since(h), 0);
 	assert_int_equal(history_usage(h).bytes, 0);
 	history_free(h);
