@@ -225,7 +225,8 @@ static int keep_it(struct history *h, struct past *past, enum history_keep keep,
 	*k = (struct kept){
 		.past = past,
 		.generation = generation_ref(g),
-		.of_others = keep == HISTORY_KEEP_OF_OTHERS,
+		/* What took only what room there was is the first to go again. */
+		.of_others = keep != HISTORY_KEEP,
 		.told = monotonic_ns(),
 	};
 	g->number = h->next++;
@@ -257,8 +258,12 @@ static struct kept *find_newest(struct past *past, const struct snapshot *s)
 	return NULL;
 }
 
-/* The one that was told last of these pages shows the same: nothing is added. */
-static bool tell_again(struct history *h, struct past *past, bool followed, struct generation *g)
+/*
+ * The one that was told last of these pages shows the same: nothing is added. Once the privileged
+ * are told of one it is theirs, and no other's answers make it go.
+ */
+static bool tell_again(struct history *h, struct past *past, bool followed, enum history_keep keep,
+		       struct generation *g)
 {
 	struct kept *newest = past ? find_newest(past, &g->snapshot) : NULL;
 
@@ -266,6 +271,10 @@ static bool tell_again(struct history *h, struct past *past, bool followed, stru
 		return false;
 	g->number = newest->generation->number;
 	remember_telling(h, newest);
+	if (keep == HISTORY_KEEP && newest->of_others) {
+		newest->of_others = false;
+		h->of_others -= newest->generation->bytes;
+	}
 	if (followed)
 		past_replace_last(h, past, newest->generation, 0, g);
 	return true;
@@ -281,7 +290,7 @@ static int add(struct history *h, const struct identity *id, enum history_keep k
 	int r;
 
 	g->in_order = followed;
-	if (tell_again(h, past, followed, g))
+	if (tell_again(h, past, followed, keep, g))
 		return 0;
 	has_room = history_make_room(h, g->bytes, keep);
 	/* It may have gone to make room. */
