@@ -84,9 +84,19 @@ int history_new(size_t bytes, struct history **ret)
 	return 0;
 }
 
+void past_account(struct history *h, const struct past *past, size_t taken, size_t given)
+{
+	h->usage.bytes += taken;
+	h->usage.bytes -= given;
+	if (past->of_others) {
+		h->for_others += taken;
+		h->for_others -= given;
+	}
+}
+
 void past_drop_last(struct history *h, struct past *past)
 {
-	h->usage.bytes -= past->n_last;
+	past_account(h, past, 0, past->n_last);
 	past->n_last = 0;
 	past->last = generation_unref(past->last);
 	past->known = 0;
@@ -95,7 +105,7 @@ void past_drop_last(struct history *h, struct past *past)
 void past_drop(struct history *h, struct past *past)
 {
 	past_drop_last(h, past);
-	h->usage.bytes -= refaults_bytes(&past->refaults);
+	past_account(h, past, 0, refaults_bytes(&past->refaults));
 	refaults_done(&past->refaults);
 	tdelete(past, &h->pasts, identity_compare);
 	free(past);

@@ -492,6 +492,47 @@ static void test_followed(void **state)
 	history_free(h);
 }
 
+/* What stays as long as it is followed leaves room for who is served first. */
+static void test_followed_for_others(void **state)
+{
+	struct generation *sample = make_whole(100, PAGE_PRESENT);
+	size_t each = sample->bytes;
+	struct witness w = {.since = 1};
+	uint64_t room = 0;
+	struct history *h;
+
+	(void)state;
+	generation_unref(sample);
+	assert_int_equal(history_new(16 * each, &h), 0);
+	for (uint64_t i = 0; i < 16; i++) {
+		struct identity id = identity_of(100 + i);
+		struct generation *g = make_whole(100, PAGE_PRESENT);
+
+		room += history_follow(h, &id, HISTORY_KEEP_IF_ROOM, &w, g) == 0;
+		generation_unref(g);
+	}
+	assert_int_equal(room, 4);
+	for (uint64_t i = 0; i < 12; i++)
+		assert_int_not_equal(add(h, 1, HISTORY_KEEP, make_whole(100 + i, PAGE_PRESENT)), 0);
+	assert_int_equal(history_usage(h).dropped, 0);
+	for (uint64_t i = 0; i < 16; i++) {
+		struct identity id = identity_of(100 + i);
+
+		history_unfollow(h, &id);
+	}
+	assert_int_equal(history_usage(h).bytes, 12 * each);
+	/* and there is room for others again */
+	history_set_limit(h, 100 * each);
+	for (uint64_t i = 0; i < 4; i++) {
+		struct identity id = identity_of(100 + i);
+		struct generation *g = make_whole(100, PAGE_PRESENT);
+
+		assert_int_equal(history_follow(h, &id, HISTORY_KEEP_IF_ROOM, &w, g), 0);
+		generation_unref(g);
+	}
+	history_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,7 +542,7 @@ int main(void)
 		cmocka_unit_test(test_expiry),    cmocka_unit_test(test_overtaken),
 		cmocka_unit_test(test_threads),   cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_comebacks), cmocka_unit_test(test_counted_once),
-		cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_followed),  cmocka_unit_test(test_followed_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
