@@ -313,11 +313,16 @@ int access_object(struct access *a, const struct object *o)
 	return a->privileged ? 0 : reach(a, o);
 }
 
+bool access_is_own(const struct access *a, int fd)
+{
+	return a->privileged || is_owner(a->peer, fd);
+}
+
 int access_states(struct access *a, const struct object *o, int fd)
 {
 	int r;
 
-	if (a->privileged || is_owner(a->peer, fd))
+	if (access_is_own(a, fd))
 		return 0;
 	r = reach(a, o);
 	return r < 0 ? r : try_as_peer(a->peer, try_writing, fd);

@@ -81,6 +81,12 @@ int access_object(struct access *a, const struct object *o);
 int access_states(struct access *a, const struct object *o, int fd);
 
 /*
+ * The same by what the object itself is alone, whoever has it: for what is known of an object from
+ * before, for who had it then may not any more.
+ */
+bool access_is_own(const struct access *a, int fd);
+
+/*
  * Takes away holders and mappers that the peer may not see. Returns how many, or a negative errno.
  */
 int access_strip(struct access *a, struct object *o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "discover/open.h"
 #include "serve/errors.h"
 #include "serve/examine-inside.h"
 #include "util/util.h"
@@ -24,7 +25,12 @@ static int open_where_it_was(struct examination *e)
 	result->discovery.finder = &e->finder;
 	result->object = result->discovery.objects[0];
 	result->recalled = true;
-	r = examine_open(e, result->object);
+	r = object_open(&result->discovery, result->object);
+	/* Whoever others may look at may have let go of it: then so must they. */
+	if (r >= 0 && !access_is_own(e->access, r)) {
+		close(r);
+		r = -EPERM;
+	}
 	if (r < 0)
 		result_reset(result);
 	return r;

@@ -299,6 +299,25 @@ static int add_outs(struct result *result, const struct page_ranges *outs)
 	return refaults_note(&result->comebacks.refaults, outs->items, outs->n_items, now, 0);
 }
 
+/*
+ * Events of before the call's look may have gone into a look of the follower's that came after it,
+ * before the loop heard of either: what is told is what is known by now.
+ */
+static int tell_anew(const struct follower *f, struct result *result)
+{
+	struct comebacks now;
+	int r;
+
+	if (f->witness.counted <= result->generation->ended)
+		return 0;
+	r = history_comebacks(f->history, &f->identity, &now);
+	if (r < 0)
+		return r;
+	refaults_done(&result->comebacks.refaults);
+	result->comebacks = now;
+	return 0;
+}
+
 /* i915 and others write their buffers to the swap without a word. */
 static bool is_of_driver(const struct result *result)
 {
@@ -341,8 +360,9 @@ void followers_tell(struct followers *all, const struct request *r, struct resul
 		read_events(f);
 		page_ranges_sort(&f->outs);
 	}
-	if (!f || !f->watch || f->seen == 0 || f->seen > result->comebacks.known ||
-	    !result->generation->in_order || is_of_driver(result) ||
+	if (!f || tell_anew(f, result) < 0 || !f->watch || f->seen == 0 ||
+	    f->seen > result->comebacks.known || !result->generation->in_order ||
+	    is_of_driver(result) ||
 	    (candidates && (add_outs(result, &f->outs) < 0 || add_outs(result, &f->told) < 0)))
 		result->comebacks.known = 0;
 	if (!f)

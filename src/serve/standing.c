@@ -168,7 +168,9 @@ static bool say(struct standing *s, enum told_event event)
 	struct request *r = s->request;
 
 	s->sent = monotonic_ns();
-	tell_level(s);
+	/* A worker that has a look under way reads what is told. */
+	if (!r->scan)
+		tell_level(s);
 	return connection_send_one(r->connection,
 				   answer_notice(&s->told, event, s->sent, r->message_bytes));
 }

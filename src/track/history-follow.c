@@ -9,6 +9,12 @@
 /* What came back takes so much of the limit for one object at most. */
 #define REFAULTS_PART 8
 
+/*
+ * And all that is there for objects that are followed for others: it stays as long as they are, and
+ * with more of it there would be no room for what the privileged are told.
+ */
+#define OTHERS_PART 4
+
 bool history_is_whole(const struct snapshot *s)
 {
 	return s->first == 0 && s->count == size_to_pages(s->size, s->page_size);
@@ -29,12 +35,23 @@ static void find(struct found *f, uint64_t first, uint64_t count)
 		f->items[f->n_items++] = (struct page_range){first, count};
 }
 
+/* Bytes that there are for one that is followed for others, if it gives back what it has. */
+static size_t room_of_others(const struct history *h, size_t has)
+{
+	size_t limit = h->usage.limit / OTHERS_PART, rest = h->for_others - has;
+
+	return limit - MIN(limit, rest);
+}
+
 /* They have come back, by then. What is found is gone. */
 static void note(struct history *h, struct past *past, struct found *f, uint64_t at,
 		 uint32_t counted)
 {
 	size_t before = refaults_bytes(&past->refaults), limit = h->usage.limit / REFAULTS_PART;
 	uint32_t time = refault_time(at);
+
+	if (past->of_others)
+		limit = MIN(limit, room_of_others(h, before));
 
 	if (f->lost)
 		past->refaults.forgotten = time;
@@ -43,8 +60,7 @@ static void note(struct history *h, struct past *past, struct found *f, uint64_t
 		past->refaults.forgotten = time;
 	if (refaults_bytes(&past->refaults) > limit)
 		refaults_shrink(&past->refaults, limit);
-	h->usage.bytes += refaults_bytes(&past->refaults);
-	h->usage.bytes -= before;
+	past_account(h, past, refaults_bytes(&past->refaults), before);
 	free(f->items);
 }
 
@@ -65,8 +81,7 @@ void past_replace_last(struct history *h, struct past *past, struct generation *
 	struct generation *before = past->last;
 
 	past->last = generation_ref(shown);
-	h->usage.bytes += n;
-	h->usage.bytes -= past->n_last;
+	past_account(h, past, n, past->n_last);
 	past->n_last = n;
 	past->last_began = g->began;
 	past->last_ended = g->ended;
@@ -129,6 +144,16 @@ static uint64_t known_since(const struct past *past, const struct witness *w,
 	return past->last && past->last_began >= w->since ? past->last_ended : g->ended;
 }
 
+static void follow_for(struct history *h, struct past *past, bool followed, bool of_others)
+{
+	size_t bytes = past->n_last + refaults_bytes(&past->refaults);
+
+	past_account(h, past, 0, bytes);
+	past->followed = followed;
+	past->of_others = of_others;
+	past_account(h, past, bytes, 0);
+}
+
 static int follow_closely(struct history *h, const struct identity *id, enum history_keep keep,
 			  const struct witness *w, struct generation *g)
 {
@@ -139,13 +164,14 @@ static int follow_closely(struct history *h, const struct identity *id, enum his
 		past = past_add(h, id);
 	if (!past)
 		return -ENOMEM;
-	past->followed = true;
+	follow_for(h, past, true, keep != HISTORY_KEEP);
 	known = known_since(past, w, g);
 	if (!past_follow(h, past, g))
 		return -EAGAIN;
 	note_outs(h, past, w, g);
 	past_drop_last(h, past);
-	if (!history_make_room(h, g->bytes, keep))
+	if ((past->of_others && g->bytes > room_of_others(h, 0)) ||
+	    !history_make_room(h, g->bytes, keep))
 		return -ENOSPC;
 	past_replace_last(h, past, g, g->bytes, g);
 	past->known = known;
@@ -172,7 +198,7 @@ void history_unfollow(struct history *h, const struct identity *id)
 	pthread_mutex_lock(&h->lock);
 	past = past_find(h, id);
 	if (past && past->followed) {
-		past->followed = false;
+		follow_for(h, past, false, false);
 		if (TAILQ_EMPTY(&past->kept))
 			past_drop(h, past);
 	}

@@ -38,6 +38,7 @@ struct past {
 	struct refaults refaults;
 	uint64_t known; /* what has come back since then is in refaults; 0: it may not be */
 	bool followed;
+	bool of_others; /* it is followed for others only */
 };
 
 struct history {
@@ -46,7 +47,8 @@ struct history {
 	struct kept_list all;
 	uint64_t next;
 	struct history_usage usage;
-	size_t of_others; /* bytes */
+	size_t of_others;  /* bytes, of generations that are kept */
+	size_t for_others; /* bytes, for objects that are followed: these cannot make room */
 };
 
 bool history_is_whole(const struct snapshot *s); /* of all pages of its object */
@@ -54,6 +56,9 @@ bool history_is_whole(const struct snapshot *s); /* of all pages of its object *
 struct past *past_find(struct history *h, const struct identity *id); /* NULL: nothing is known */
 struct past *past_add(struct history *h, const struct identity *id);  /* NULL: out of memory */
 void past_drop(struct history *h, struct past *past);
+
+/* Memory that is taken and given for the object, besides the generations that are kept. */
+void past_account(struct history *h, const struct past *past, size_t taken, size_t given);
 
 /* The last look is forgotten: what has happened until the next one will not be known. */
 void past_drop_last(struct history *h, struct past *past);

@@ -84,9 +84,19 @@ int history_new(size_t bytes, struct history **ret)
 	return 0;
 }
 
+void past_account(struct history *h, const struct past *past, size_t taken, size_t given)
+{
+	h->usage.bytes += taken;
+	h->usage.bytes -= given;
+	if (past->of_others) {
+		h->for_others += taken;
+		h->for_others -= given;
+	}
+}
+
 void past_drop_last(struct history *h, struct past *past)
 {
-	h->usage.bytes -= past->n_last;
+	past_account(h, past, 0, past->n_last);
 	past->n_last = 0;
 	past->last = generation_unref(past->last);
 	past->known = 0;
@@ -95,7 +105,7 @@ void past_drop_last(struct history *h, struct past *past)
 void past_drop(struct history *h, struct past *past)
 {
 	past_drop_last(h, past);
-	h->usage.bytes -= refaults_bytes(&past->refaults);
+	past_account(h, past, 0, refaults_bytes(&past->refaults));
 	refaults_done(&past->refaults);
 	tdelete(past, &h->pasts, identity_compare);
 	free(past);
@@ -225,7 +235,8 @@ static int keep_it(struct history *h, struct past *past, enum history_keep keep,
 	*k = (struct kept){
 		.past = past,
 		.generation = generation_ref(g),
-		.of_others = keep == HISTORY_KEEP_OF_OTHERS,
+		/* What took only what room there was is the first to go again. */
+		.of_others = keep != HISTORY_KEEP,
 		.told = monotonic_ns(),
 	};
 	g->number = h->next++;
@@ -257,8 +268,12 @@ static struct kept *find_newest(struct past *past, const struct snapshot *s)
 	return NULL;
 }
 
-/* The one that was told last of these pages shows the same: nothing is added. */
-static bool tell_again(struct history *h, struct past *past, bool followed, struct generation *g)
+/*
+ * The one that was told last of these pages shows the same: nothing is added. Once the privileged
+ * are told of one it is theirs, and no other's answers make it go.
+ */
+static bool tell_again(struct history *h, struct past *past, bool followed, enum history_keep keep,
+		       struct generation *g)
 {
 	struct kept *newest = past ? find_newest(past, &g->snapshot) : NULL;
 
@@ -266,6 +281,10 @@ static bool tell_again(struct history *h, struct past *past, bool followed, stru
 		return false;
 	g->number = newest->generation->number;
 	remember_telling(h, newest);
+	if (keep == HISTORY_KEEP && newest->of_others) {
+		newest->of_others = false;
+		h->of_others -= newest->generation->bytes;
+	}
 	if (followed)
 		past_replace_last(h, past, newest->generation, 0, g);
 	return true;
@@ -281,7 +300,7 @@ static int add(struct history *h, const struct identity *id, enum history_keep k
 	int r;
 
 	g->in_order = followed;
-	if (tell_again(h, past, followed, g))
+	if (tell_again(h, past, followed, keep, g))
 		return 0;
 	has_room = history_make_room(h, g->bytes, keep);
 	/* It may have gone to make room. */
@@ -342,7 +361,8 @@ int history_find(struct history *h, const struct identity *id, uint64_t number,
 
 	pthread_mutex_lock(&h->lock);
 	past = id->certain ? past_find(h, id) : NULL;
-	if (past) {
+	/* Of one that is only followed none may be kept. */
+	if (past && !TAILQ_EMPTY(&past->kept)) {
 		bounds.oldest = TAILQ_FIRST(&past->kept)->generation->number;
 		bounds.newest = TAILQ_LAST(&past->kept, kept_list)->generation->number;
 		k = find_kept(past, number);

@@ -6,6 +6,7 @@ dies, rights, stop, monitor.
 """
 
 import contextlib
+import ctypes
 import json
 import mmap
 import os
@@ -405,6 +406,29 @@ def rights():
         again(service)
 
 
+def let_go():
+    """Who may see an object by having it open only may not any more once it is closed, though others have it."""
+    heading("another user closes what is not his")
+    with Service() as service, Memory(16, most=16) as memory:
+        os.fchmod(memory.descriptor, 0o666)
+
+        def closes():
+            # what a process may be asked about goes with its user, but for this
+            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE
+            with service.wire() as wire:
+                found = wire.call("Summarize", {"selector": ours(memory.descriptor)})
+            # by it all who have the object are found
+            with Told(service, {"id": found["parameters"]["object"]}) as told:
+                told.ready()
+                memory.mapping.close()
+                os.close(memory.descriptor)
+                told.until(lambda: told.error, 6)
+                check(told.error in ("NotPermitted", "NoSuchObject"), f"without the object: {told.error}")
+
+        as_nobody(closes)
+        again(service)
+
+
 def stop():
     heading("the service ends")
     with Service() as service, Memory(16, most=16) as memory:
@@ -555,7 +579,7 @@ def ctl():
 
 
 GROUPS = {"ctl": (ctl,), "sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many,),
-          "dies": (dies, second), "rights": (rights,), "stop": (stop,), "monitor": (monitor,)}
+          "dies": (dies, second), "rights": (rights, let_go), "stop": (stop,), "monitor": (monitor,)}
 
 
 def main():

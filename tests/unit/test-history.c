@@ -206,6 +206,32 @@ static void test_others(void **state)
 	history_free(h);
 }
 
+/* What others asked for first is not theirs any more once it was told to who is served first. */
+static void test_others_first(void **state)
+{
+	struct generation *sample = make_whole(10, PAGE_HOLE);
+	size_t each = sample->bytes;
+	uint64_t mine, listed;
+	struct history *h;
+
+	(void)state;
+	generation_unref(sample);
+	assert_int_equal(history_new(4 * each, &h), 0);
+	mine = add(h, 1, HISTORY_KEEP_OF_OTHERS, make_whole(10, PAGE_HOLE));
+	assert_int_equal(add(h, 1, HISTORY_KEEP, make_whole(10, PAGE_HOLE)), mine);
+	for (uint64_t i = 0; i < 10; i++)
+		add(h, 2, HISTORY_KEEP_OF_OTHERS, make_whole(10 + i, PAGE_HOLE));
+	assert_true(history_usage(h).generations == 3 && has(h, 1, mine));
+	/* lists are anybody's, and go before it too, however new they are */
+	listed = add(h, 3, HISTORY_KEEP_IF_ROOM, make_whole(10, PAGE_HOLE));
+	assert_int_not_equal(listed, 0);
+	for (uint64_t i = 0; i < 3; i++)
+		add(h, 4, HISTORY_KEEP, make_whole(10 + i, PAGE_HOLE));
+	assert_true(has(h, 1, mine));
+	assert_false(has(h, 3, listed));
+	history_free(h);
+}
+
 static struct comebacks comebacks_of(struct history *h)
 {
 	struct identity id = identity_of(1);
@@ -457,23 +483,66 @@ static void test_followed(void **state)
 	history_unfollow(h, &id);
 	assert_int_equal(history_usage(h).objects, 0);
 	assert_int_equal(history_usage(h).bytes, 0);
-	/* without room nothing is known */
+	/* without room nothing is known, and no generation is found */
 	history_set_limit(h, 10);
 	assert_int_equal(look(h, &w, make_whole(100, PAGE_PRESENT)), -ENOSPC);
+	assert_false(has(h, 1, 5));
 	assert_int_equal(known_since(h), 0);
 	assert_int_equal(history_usage(h).bytes, 0);
+	history_free(h);
+}
+
+/* What stays as long as it is followed leaves room for who is served first. */
+static void test_followed_for_others(void **state)
+{
+	struct generation *sample = make_whole(100, PAGE_PRESENT);
+	size_t each = sample->bytes;
+	struct witness w = {.since = 1};
+	uint64_t room = 0;
+	struct history *h;
+
+	(void)state;
+	generation_unref(sample);
+	assert_int_equal(history_new(16 * each, &h), 0);
+	for (uint64_t i = 0; i < 16; i++) {
+		struct identity id = identity_of(100 + i);
+		struct generation *g = make_whole(100, PAGE_PRESENT);
+
+		room += history_follow(h, &id, HISTORY_KEEP_IF_ROOM, &w, g) == 0;
+		generation_unref(g);
+	}
+	assert_int_equal(room, 4);
+	for (uint64_t i = 0; i < 12; i++)
+		assert_int_not_equal(add(h, 1, HISTORY_KEEP, make_whole(100 + i, PAGE_PRESENT)), 0);
+	assert_int_equal(history_usage(h).dropped, 0);
+	for (uint64_t i = 0; i < 16; i++) {
+		struct identity id = identity_of(100 + i);
+
+		history_unfollow(h, &id);
+	}
+	assert_int_equal(history_usage(h).bytes, 12 * each);
+	/* and there is room for others again */
+	history_set_limit(h, 100 * each);
+	for (uint64_t i = 0; i < 4; i++) {
+		struct identity id = identity_of(100 + i);
+		struct generation *g = make_whole(100, PAGE_PRESENT);
+
+		assert_int_equal(history_follow(h, &id, HISTORY_KEEP_IF_ROOM, &w, g), 0);
+		generation_unref(g);
+	}
 	history_free(h);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),      cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_identity),     cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_others),       cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_overtaken),    cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_memory),       cmocka_unit_test(test_comebacks),
-		cmocka_unit_test(test_counted_once), cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_numbers),   cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_identity),  cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_others),    cmocka_unit_test(test_others_first),
+		cmocka_unit_test(test_expiry),    cmocka_unit_test(test_overtaken),
+		cmocka_unit_test(test_threads),   cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_comebacks), cmocka_unit_test(test_counted_once),
+		cmocka_unit_test(test_followed),  cmocka_unit_test(test_followed_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
