@@ -81,7 +81,8 @@ static struct json_object *make_watching(const struct server *s)
 	struct json_object *j = json_object_new_object();
 	const char *level = events_level_to_string(watches_level(w));
 
-	json_object_object_add(j, "calls", json_number(s->requests.n_standing));
+	json_object_object_add(j, "calls",
+			       json_number(s->requests.n_standing[0] + s->requests.n_standing[1]));
 	json_object_object_add(j, "eventLevel", json_object_new_string(level));
 	json_object_object_add(j, "attached", json_object_new_boolean(watches_attached(w)));
 	json_object_object_add(j, "watches", json_number(watches_count(w)));

@@ -156,8 +156,8 @@ static void watch_object(struct follower *f, uint64_t inode)
 static int schedule(struct follower *f)
 {
 	uint64_t took = f->ended - f->began;
-	uint64_t at = MAX(f->ended + standing_interval(took, NS_PER_SECOND),
-			  f->all->requests->paid_until);
+	uint64_t gap = standing_interval(took, NS_PER_SECOND);
+	uint64_t at = f->ended + MAX(gap, took * ALL_FACTOR * f->all->n);
 	int r = sd_event_source_set_time(f->timer, at / 1000);
 
 	return r < 0 ? r : sd_event_source_set_enabled(f->timer, SD_EVENT_ONESHOT);
@@ -192,11 +192,8 @@ static void settle(struct follower *f)
 static void done(struct task *t)
 {
 	struct follower *f = (struct follower *)t;
-	struct requests *requests = f->all->requests;
-	uint64_t now = monotonic_ns();
 
 	f->looking = false;
-	requests->paid_until = MAX(requests->paid_until, now) + (f->ended - f->began) * ALL_FACTOR;
 	settle(f);
 	if (f->ending || f->error == -ENOENT || f->failed > FAILED_MAX || schedule(f) < 0)
 		follower_free(f);

@@ -25,10 +25,9 @@ struct requests {
 	TAILQ_HEAD(, scan) waiting; /* that may be joined */
 	struct watches *watches;
 	struct followers *followers;
-	unsigned batches;    /* a second, at most, of those that go on */
-	uint64_t paid_until; /* CLOCK_MONOTONIC, ns: see standing.c */
-	size_t n_standing;   /* calls that go on */
-	struct ledger held;  /* memory of calls, results and replies, bytes */
+	unsigned batches;     /* a second, at most, of those that go on */
+	size_t n_standing[2]; /* calls that go on; [true]: of the privileged */
+	struct ledger held;   /* memory of calls, results and replies, bytes */
 	uint64_t n_scans, n_shared, n_cancelled;
 	/* A call has been answered in full, by an error or not. */
 	void (*answered)(struct connection *c, bool error);

@@ -10,12 +10,16 @@
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 /*
- * Looks without a hint take 2% of a processor at most, hinted ones 5%; and those of all who go on
- * together 10%: each look that is taken puts the next ones off by ten times its length.
+ * Looks without a hint take 2% of a processor at most, hinted ones and those of Monitor 5%; and
+ * those without a hint of all who go on together 10%: the more they are, the longer each waits, by
+ * the length of its own looks only, so that no other's long ones are in its way.
  */
 #define QUIET_FACTOR 50
 #define HINTED_FACTOR 20
 #define ALL_FACTOR 10
+
+/* However many they are: clients give up after 45 s without a word. */
+#define PUT_OFF_MAX (40 * NS_PER_SECOND)
 
 /* Looks may come so much later, for those of several to be one. */
 #define TIMER_SLACK_USEC 10000
@@ -68,16 +72,25 @@ static int set_timer(sd_event_source *timer, uint64_t at)
 	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
+/* How long after a look it is for all the others. The privileged count themselves only. */
+static uint64_t share_time(const struct standing *s)
+{
+	const struct request *r = s->request;
+
+	return MIN(s->took * ALL_FACTOR * r->all->n_standing[r->privileged], PUT_OFF_MAX);
+}
+
 static int schedule(struct standing *s)
 {
 	uint64_t gap = standing_interval(s->took, s->least) << MIN(s->failed, 5u);
-	uint64_t at = MAX(s->looked + gap, s->request->all->paid_until);
+	uint64_t shared = s->looked + share_time(s), soon = s->looked + s->took * HINTED_FACTOR;
+	uint64_t at = MAX(s->looked + gap, shared);
 
 	/* Replies come at intervals, however long looks take; they are many looks. */
 	if (is_monitor(s))
-		at = MAX(s->looked - s->took + s->least, s->looked + s->took * HINTED_FACTOR);
+		at = MAX(s->looked - s->took + s->least, MAX(soon, shared));
 	if (s->hinted)
-		at = MIN(at, MAX(s->batched + s->batch, s->looked + s->took * HINTED_FACTOR));
+		at = MIN(at, MAX(s->batched + s->batch, soon));
 	return set_timer(s->timer, at);
 }
 
@@ -302,16 +315,6 @@ static bool send_replies(struct standing *s)
 	return !first || is_monitor(s) || say(s, TOLD_READY);
 }
 
-/* Every look is paid for, whoever it was for, before the next. */
-static void pay(struct standing *s)
-{
-	struct requests *all = s->request->all;
-
-	s->looked = monotonic_ns();
-	s->took = s->request->answer.result->took;
-	all->paid_until = MAX(all->paid_until, s->looked) + s->took * ALL_FACTOR;
-}
-
 static void rest(struct standing *s)
 {
 	struct request *r = s->request;
@@ -331,7 +334,8 @@ void standing_answered(struct standing *s)
 	struct busy busy;
 	int error = 0;
 
-	pay(s);
+	s->looked = monotonic_ns();
+	s->took = a->result->took;
 	if (a->refused || (a->result->error && !is_passing(s, a->result->error))) {
 		end(s, &a->replies);
 		return;
@@ -370,7 +374,7 @@ struct standing *standing_free(struct standing *s)
 	standing_quiet(s);
 	give_back(s);
 	told_forget(&s->told);
-	s->request->all->n_standing--;
+	s->request->all->n_standing[s->request->privileged]--;
 	free(s);
 	return NULL;
 }
@@ -394,7 +398,7 @@ int standing_new(struct request *r, struct standing **ret)
 		.heartbeat = q->heartbeat * NS_PER_SECOND,
 		.sent = monotonic_ns(),
 	};
-	r->all->n_standing++;
+	r->all->n_standing[r->privileged]++;
 	error = sd_event_add_time(r->all->event, &s->timer, CLOCK_MONOTONIC, UINT64_MAX,
 				  TIMER_SLACK_USEC, on_time, s);
 	if (error >= 0)

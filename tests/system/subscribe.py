@@ -12,9 +12,11 @@ import mmap
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from subscribe_told import Told, dump
@@ -257,6 +259,49 @@ def many():
         check(not any(told.wrong for told in clients), "some were told what was wrong")
         stack.pop_all().close()
         again(service)
+
+
+def crowd():
+    """Many who have long looks taken share a part of a processor, and are in nobody's way."""
+    heading("twenty monitors of many objects")
+    with Service() as service, contextlib.ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(Memory(1, most=1))
+        memory = stack.enter_context(Memory(16, most=16))
+        told = stack.enter_context(Told(service, ours(memory.descriptor)))
+        told.ready()
+        for _ in range(20):
+            wire = stack.enter_context(service.wire(quiet=True))
+            wire.send("Monitor", {"selector": {"pid": os.getpid()}, "intervalMilliseconds": 100}, more=True)
+            stack.enter_context(drained(wire))
+        time.sleep(3)
+        cpu = cpu_time(service.process.pid)
+        time.sleep(4)
+        cpu = (cpu_time(service.process.pid) - cpu) / 4
+        check(cpu < 0.25, f"twenty monitors take {100 * cpu:.0f}% of a processor")
+        memory.write(3, 1)
+        began = time.monotonic()
+        told.until(lambda: told.states[3] == "present", 10)
+        took = time.monotonic() - began
+        print(f"  {100 * cpu:.0f}% of a processor, another's change told after {took:.2f} s", flush=True)
+        check(took < 3, f"among twenty monitors a change was told after {took:.1f} s")
+
+
+@contextlib.contextmanager
+def drained(wire):
+    """What comes is read, and no more."""
+    def read():
+        with contextlib.suppress(OSError):
+            while wire.socket.recv(1 << 20):
+                pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        wire.socket.shutdown(socket.SHUT_RDWR)
+        reader.join()
 
 
 def cpu_time(pid):
@@ -578,7 +623,7 @@ def ctl():
     check(err.count("\n") == 1 and not out, f"without a service: {out} {err}")
 
 
-GROUPS = {"ctl": (ctl,), "sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many,),
+GROUPS = {"ctl": (ctl,), "sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many, crowd),
           "dies": (dies, second), "rights": (rights, let_go), "stop": (stop,), "monitor": (monitor,)}
 
 
