@@ -11,6 +11,12 @@
 /* JSON's readers take numbers for doubles: what is told must be exact in one. */
 #define NUMBER_BITS 52
 
+/*
+ * What the allocator takes for the pieces of a generation, and leaves between them and others': of
+ * answers about small objects, of which there may be thousands, that is nearly as much as they are.
+ */
+#define PIECES_BYTES ((size_t)512)
+
 /* Generations of an object among which one about the same pages is looked for. */
 #define NEWEST_SEEN 64
 
@@ -30,7 +36,7 @@ struct generation *generation_new(struct snapshot *s, uint64_t began, uint64_t e
 	g->snapshot.verification = (struct verification){0};
 	s->map = (struct state_map){0};
 	map = &g->snapshot.map;
-	g->bytes = sizeof(*g) + sizeof(struct kept) +
+	g->bytes = sizeof(*g) + sizeof(struct kept) + PIECES_BYTES +
 		   map->n_segments_allocated * sizeof(*map->segments) +
 		   map->n_dense_allocated * sizeof(*map->dense);
 	return g;

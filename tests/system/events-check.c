@@ -34,7 +34,7 @@ static struct object *o, *other; /* of the case under way */
 
 #define CHECK(condition)                                                       \
 	({                                                                     \
-		bool ok_ = (condition);                                        \
+		int ok_ = (condition);                                        \
 		if (!ok_)                                                      \
 			printf("%s:%d: %s\n", __func__, __LINE__, #condition); \
 		ok_;                                                           \
