@@ -221,10 +221,14 @@ static __always_inline __u64 word_at(const void *address)
 /* Down the page cache of an inode of which nothing is known but its address. */
 
 /* (Its mapping is its own: only device nodes have another one's.) */
+static __always_inline void *inode_cache(void *inode)
+{
+	return inode + bpf_core_field_offset(struct inode, i_data);
+}
+
 static __always_inline void *inode_pages(void *inode)
 {
-	return inode + bpf_core_field_offset(struct inode, i_data) +
-	       bpf_core_field_offset(struct address_space, i_pages);
+	return inode_cache(inode) + bpf_core_field_offset(struct address_space, i_pages);
 }
 
 static __always_inline __u64 xarray_head(void *xarray)

@@ -76,6 +76,25 @@ static __always_inline void put_matched(struct track_batch *b, __u64 k, __u64 in
 }
 
 /*
+ * Between its writing and this tracepoint somebody may have brought a page back: then it is in its
+ * page cache again, and that is how it is known. (Pointers may be compared only.)
+ */
+static __always_inline void put_brought_back(const struct folio *folio)
+{
+	struct track_batch *b = batch_of(TRACK_SWAP_OUT);
+	__u64 n = b ? b->n_near : 0;
+
+	for (__u64 k = 0; k < TRACK_NEAR; k++) {
+		if (k >= n)
+			break;
+		if (!b->near[k] || folio->mapping != inode_cache((void *)b->near[k]))
+			continue;
+		put_matched(b, k, folio->index, folio_pages(folio));
+		break;
+	}
+}
+
+/*
  * Anonymous memory and files of file systems are still what they were when they are written. (No
  * functions of its own: where the processor is kept from speculating each return costs.)
  */
@@ -86,8 +105,10 @@ int track_swap_out(__u64 *ctx)
 	struct track_batch *b;
 	__u64 index, entry, n;
 
-	if (folio->mapping)
+	if (folio->mapping) {
+		put_brought_back(folio);
 		return 0;
+	}
 	b = batch_of(TRACK_SWAP_OUT);
 	if (!b)
 		return 0;
