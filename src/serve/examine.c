@@ -263,13 +263,13 @@ static int list_one(struct examination *e, struct object *o)
 	_cleanup_close_ int fd = -1;
 	int r;
 
+	/* What it is given is freed with the result, however this ends. */
+	e->result->n_listed++;
 	*l = (struct listed){.object = o, .looked = e->question->summarize};
 	if (e->question->method == METHOD_MONITOR && owners_find(&e->owners, o, &l->owners) < 0)
 		return -ENOMEM;
-	if (!e->question->summarize) {
-		e->result->n_listed++;
+	if (!e->question->summarize)
 		return 0;
-	}
 	fd = examine_open(e, o);
 	r = fd < 0 ? fd
 		   : inspect_descriptor(&e->worker->prober, &e->result->discovery, o, fd, PROBE_ALL,
@@ -285,7 +285,6 @@ static int list_one(struct examination *e, struct object *o)
 	if (l->error == -ENOMEM)
 		return l->error;
 	state_map_done(&l->snapshot.map);
-	e->result->n_listed++;
 	return 0;
 }
 

@@ -506,6 +506,28 @@ def stop():
         again(service)
 
 
+def vanish():
+    """A look of a monitor is given up in its midst; that nothing is lost by it the sanitizers tell."""
+    heading("monitors that vanish while they look")
+    with Service("[Service]\nProbe=portable\n") as service, Memory(16384, most=16384) as memory:
+        memory.write(0, 16384, 3)
+        given_up = service.status()["counters"]["cancelledScans"]
+        question = {"selector": ours(memory.descriptor), "intervalMilliseconds": 100}
+        with service.wire(quiet=True) as wire:
+            began = time.monotonic()
+            wire.send("Monitor", question, more=True)
+            wire.receive()
+            took = time.monotonic() - began
+        for i in range(60):
+            with service.wire(quiet=True) as wire:
+                wire.send("Monitor", question, more=True)
+                time.sleep(took * i / 60)
+        again(service)
+        given_up = service.status()["counters"]["cancelledScans"] - given_up
+        check(given_up > 0, "no look was given up")
+        print(f"  {given_up} looks given up", flush=True)
+
+
 class Rates:
     """What a monitor of one object has counted."""
 
@@ -624,7 +646,7 @@ def ctl():
 
 
 GROUPS = {"ctl": (ctl,), "sums": (sums, ranges), "heartbeat": (heartbeat,), "slow": (slow,), "many": (many, crowd),
-          "dies": (dies, second), "rights": (rights, let_go), "stop": (stop,), "monitor": (monitor,)}
+          "dies": (dies, second), "rights": (rights, let_go), "stop": (stop, vanish), "monitor": (monitor,)}
 
 
 def main():
