@@ -330,6 +330,8 @@ static __always_inline unsigned long vma_flags(struct vm_area_struct *vma)
  * Flags of a folio. 6.18 wrapped them in a structure (53fbef56e07d "mm: introduce
  * memdesc_flags_t"); they are one word at the same place all the same.
  */
+#define FOLIO_MAPPING_ANON 1 /* no mapping, but a struct anon_vma */
+
 struct folio {
 	unsigned long flags;
 	struct address_space *mapping;

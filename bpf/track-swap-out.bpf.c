@@ -75,9 +75,19 @@ static __always_inline void put_matched(struct track_batch *b, __u64 k, __u64 in
 	put(b, TRACK_SWAP_OUT, b->near[MASKED(k, TRACK_NEAR - 1)], index, count);
 }
 
+/* (The verifier lets pointers be compared only: so it is read as a number.) */
+static __always_inline bool_t is_anonymous(const struct folio *folio)
+{
+	__u64 mapping = FOLIO_MAPPING_ANON;
+
+	bpf_probe_read_kernel(&mapping, sizeof(mapping), &folio->mapping);
+	return mapping & FOLIO_MAPPING_ANON;
+}
+
 /*
  * Between its writing and this tracepoint somebody may have brought a page back: then it is in its
- * page cache again, and that is how it is known. (Pointers may be compared only.)
+ * page cache again, and that is how it is known. Where not all are known that are watched, what may
+ * be theirs is told to all; a page of a file system passes for such a one.
  */
 static __always_inline void put_brought_back(const struct folio *folio)
 {
@@ -90,8 +100,10 @@ static __always_inline void put_brought_back(const struct folio *folio)
 		if (!b->near[k] || folio->mapping != inode_cache((void *)b->near[k]))
 			continue;
 		put_matched(b, k, folio->index, folio_pages(folio));
-		break;
+		return;
 	}
+	if (b && b->all && !is_anonymous(folio))
+		put(b, TRACK_SWAP_OUT, 0, folio->index, folio_pages(folio));
 }
 
 /*

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -119,6 +120,7 @@ void object_forget(struct object *o, const struct events *events)
 	memset(o->events, 0, sizeof(o->events));
 	memset(o->unmatched, 0, sizeof(o->unmatched));
 	o->lost = events_lost(events);
+	o->written = 0;
 	object_look(o, o->before);
 }
 
@@ -136,10 +138,25 @@ void hear(void *context, const struct event *event)
 		known = true;
 		o->events[event->kind]++;
 		o->unmatched[event->kind] += event->inode == 0;
+		o->written += event->kind == EVENT_SWAP_OUT ? event->count : 0;
 		for (uint64_t k = event->first; k < MIN(end, o->pages); k++)
 			o->told[k] |= (unsigned char)(1u << event->kind);
 	}
 	h->strange += !known;
+}
+
+uint64_t swapped_out(void)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	char name[64];
+	uint64_t n;
+
+	while (file && fscanf(file, "%63s %" SCNu64, name, &n) == 2)
+		if (strcmp(name, "pswpout") == 0) {
+			fclose(file);
+			return n;
+		}
+	die("no pswpout in /proc/vmstat");
 }
 
 unsigned events_links(void)

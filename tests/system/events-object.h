@@ -19,6 +19,7 @@ struct object {
 	unsigned char *told;                /* a bit for each kind of event */
 	uint64_t events[EVENT_KIND_MAX];    /* how many of them */
 	uint64_t unmatched[EVENT_KIND_MAX]; /* that might have been it */
+	uint64_t written;                   /* pages told of as swapped out, each time */
 	uint64_t lost;                      /* events_lost() by then */
 };
 
@@ -46,5 +47,7 @@ void hear(void *context, const struct event *event);
 unsigned events_links(void); /* of BPF, that this process holds */
 bool events_readable(const struct events *events, int ms);
 void drop_privileges(void); /* all of them */
+
+uint64_t swapped_out(void); /* pages so far, of anybody, as the kernel counts them */
 
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
