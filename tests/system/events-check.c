@@ -187,7 +187,7 @@ static bool told_though_touched(void)
 	object_forget(o, events);
 	before = swapped_out();
 	pthread_create(&thread, NULL, touch_on, &stop);
-	for (int round = 0; round < 40; round++) {
+	for (int round = 0; round < 1000 && swapped_out() - before < 4 * PAGES; round++) {
 		object_page_out(o, 0, PAGES, 1);
 		consume(o, NULL);
 	}
