@@ -60,19 +60,58 @@ static __always_inline __u64 to_entry(__u64 word)
  */
 static __always_inline __u64 entry_in_last_node(const struct track_batch *b, __u64 index)
 {
-	__u64 inode = b->near[MASKED(b->node_near, TRACK_NEAR - 1)];
-
-	if (!b->node || b->node_page != index >> XA_CHUNK_SHIFT || !inode)
-		return ~(__u64)0;
-	if (xa_node_array((void *)b->node) != (__u64)inode_pages((void *)inode))
+	if (!b->node || xa_node_array((void *)b->node) != b->array)
 		return ~(__u64)0;
 	return to_entry(xa_node_slot((void *)b->node, index & XA_CHUNK_MASK));
 }
 
+static __always_inline bool_t last_node_is_near(const struct track_batch *b)
+{
+	__u64 inode = b->near[MASKED(b->node_near, TRACK_NEAR - 1)];
+
+	return inode && b->array == (__u64)inode_pages((void *)inode);
+}
+
+/* Whether it needs no record of its own. Nearly all do not: hence so little is looked at. */
+static __always_inline bool_t continues_run(struct track_batch *b, const struct folio *folio)
+{
+	__u64 index = folio->index, epoch = *(volatile __u64 *)&b->epoch;
+
+	barrier();
+	if (index == 0 || index != b->next || folio_pages(folio) != 1)
+		return 0;
+	/* Without a node it is a run of whatever belongs to none. */
+	if (b->node && entry_in_last_node(b, index) != folio_entry(folio))
+		return 0;
+	*(volatile __u64 *)&b->next = index + 1;
+	barrier();
+	if (*(volatile __u64 *)&b->epoch == epoch)
+		return 1;
+	b->next = 0;
+	return 0;
+}
+
+/* The node has 64 pages: from one to the next it is looked for. */
 static __always_inline void put_matched(struct track_batch *b, __u64 k, __u64 index, __u64 count)
 {
+	__u64 epoch = *(volatile __u64 *)&b->epoch, inode = b->near[MASKED(k, TRACK_NEAR - 1)],
+	      next = index + count;
+
 	b->pages[MASKED(k, TRACK_NEAR - 1)] += count;
-	put(b, TRACK_SWAP_OUT, b->near[MASKED(k, TRACK_NEAR - 1)], index, count);
+	put(b, TRACK_SWAP_OUT, inode, index, count);
+	if (b->node && b->node_page == next >> XA_CHUNK_SHIFT)
+		begin_run(b, k + 1, inode, next, epoch);
+}
+
+static __always_inline void put_unmatched(struct track_batch *b, __u64 index, __u64 count)
+{
+	__u64 epoch = *(volatile __u64 *)&b->epoch;
+
+	put(b, TRACK_SWAP_OUT, 0, index, count);
+	if (b->n_near == 0) {
+		b->node = 0;
+		begin_run(b, TRACK_OF_NOBODY, 0, index + count, epoch);
+	}
 }
 
 /* (The verifier lets pointers be compared only: so it is read as a number.) */
@@ -89,21 +128,54 @@ static __always_inline bool_t is_anonymous(const struct folio *folio)
  * page cache again, and that is how it is known. Where not all are known that are watched, what may
  * be theirs is told to all; a page of a file system passes for such a one.
  */
-static __always_inline void put_brought_back(const struct folio *folio)
+static __always_inline void put_brought_back(struct track_batch *b, const struct folio *folio)
 {
-	struct track_batch *b = batch_of(TRACK_SWAP_OUT);
-	__u64 n = b ? b->n_near : 0;
+	__u64 index = folio->index, count = folio_pages(folio);
 
 	for (__u64 k = 0; k < TRACK_NEAR; k++) {
-		if (k >= n)
+		if (k >= b->n_near)
 			break;
 		if (!b->near[k] || folio->mapping != inode_cache((void *)b->near[k]))
 			continue;
-		put_matched(b, k, folio->index, folio_pages(folio));
+		end_run(b);
+		b->pages[k] += count;
+		put(b, TRACK_SWAP_OUT, b->near[k], index, count);
 		return;
 	}
-	if (b && b->all && !is_anonymous(folio))
-		put(b, TRACK_SWAP_OUT, 0, folio->index, folio_pages(folio));
+	if (b->all && !is_anonymous(folio)) {
+		end_run(b);
+		put(b, TRACK_SWAP_OUT, 0, index, count);
+	}
+}
+
+/* One that has left its page cache, for its entry stands there. */
+static __always_inline void put_out(struct track_batch *b, const struct folio *folio)
+{
+	__u64 index = folio->index, entry = folio_entry(folio), count = folio_pages(folio);
+
+	end_run(b);
+	if (last_node_is_near(b) && b->node_page == index >> XA_CHUNK_SHIFT &&
+	    entry_in_last_node(b, index) == entry) {
+		put_matched(b, b->node_near, index, count);
+		return;
+	}
+	for (__u64 k = 0; k < TRACK_NEAR; k++) {
+		struct place p;
+
+		if (k >= b->n_near)
+			break;
+		p = place_of(b->near[k], index);
+		if (!b->near[k] || to_entry(p.word) != entry)
+			continue;
+		b->node = p.node;
+		b->array = (__u64)inode_pages((void *)b->near[k]);
+		b->node_page = index >> XA_CHUNK_SHIFT;
+		b->node_near = k;
+		put_matched(b, k, index, count);
+		return;
+	}
+	if (b->all)
+		put_unmatched(b, index, count);
 }
 
 /*
@@ -114,38 +186,13 @@ SEC("tp_btf/mm_vmscan_write_folio")
 int track_swap_out(__u64 *ctx)
 {
 	struct folio *folio = (void *)ctx[0];
-	struct track_batch *b;
-	__u64 index, entry, n;
+	struct track_batch *b = batch_of(TRACK_SWAP_OUT);
 
-	if (folio->mapping) {
-		put_brought_back(folio);
-		return 0;
-	}
-	b = batch_of(TRACK_SWAP_OUT);
 	if (!b)
 		return 0;
-	n = b->n_near;
-	index = folio->index;
-	entry = folio_entry(folio);
-	if (n > 0 && entry_in_last_node(b, index) == entry) {
-		put_matched(b, b->node_near, index, folio_pages(folio));
-		return 0;
-	}
-	for (__u64 k = 0; k < TRACK_NEAR; k++) {
-		struct place p;
-
-		if (k >= n)
-			break;
-		p = place_of(b->near[k], index);
-		if (!b->near[k] || to_entry(p.word) != entry)
-			continue;
-		b->node = p.node;
-		b->node_page = index >> XA_CHUNK_SHIFT;
-		b->node_near = k;
-		put_matched(b, k, index, folio_pages(folio));
-		return 0;
-	}
-	if (b->all)
-		put(b, TRACK_SWAP_OUT, 0, index, folio_pages(folio));
+	if (folio->mapping)
+		put_brought_back(b, folio);
+	else if (!continues_run(b, folio))
+		put_out(b, folio);
 	return 0;
 }

@@ -114,6 +114,49 @@ static __always_inline void put(struct track_batch *b, enum track_writer writer,
 	}
 }
 
+/*
+ * A run: pages of one object that go out one after the other. It begins with a page that is put as
+ * any other; of those that continue it, b->next alone takes note, and one record tells of them when
+ * it ends. While there is one the batch is not empty: so user space, which looks at that, asks.
+ *
+ * track_flush may come between any two instructions of the writer. It ends the run, and counts up
+ * b->epoch, by which the writer sees that it has to begin anew. At worst pages are told twice.
+ */
+
+/* Which of near[] it was is told only if that is what it still is. */
+static __always_inline void end_run(struct track_batch *b)
+{
+	__u64 run = b->run, first = b->run_first, next = b->next,
+	      k = MASKED(run - 1, TRACK_NEAR - 1);
+
+	if (run && next > first) {
+		if (run <= TRACK_NEAR && b->near[k] == b->run_inode)
+			b->pages[k] += next - first;
+		put(b, TRACK_SWAP_OUT, b->run_inode, first, next - first);
+	}
+	barrier();
+	b->next = 0;
+	b->run = 0;
+}
+
+/* After a page was put, the one before `next`. epoch: that of before it was. */
+static __always_inline void begin_run(struct track_batch *b, __u64 run, __u64 inode, __u64 next,
+				      __u64 epoch)
+{
+	if (!b->n || b->drop_every)
+		return;
+	b->run_first = next;
+	b->run_inode = inode;
+	b->run = run;
+	barrier();
+	*(volatile __u64 *)&b->next = next;
+	barrier();
+	if (*(volatile __u64 *)&b->epoch != epoch) {
+		b->next = 0;
+		b->run = 0;
+	}
+}
+
 SEC("raw_tp")
 int track_flush(struct track_flush_args *args)
 {
@@ -123,6 +166,8 @@ int track_flush(struct track_flush_args *args)
 
 	if (!b)
 		return 0;
+	end_run(b);
+	b->epoch++;
 	n = b->n;
 	if (n == 0)
 		return 0;

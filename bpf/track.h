@@ -19,7 +19,7 @@
 /* The largest number that is ever watched by inode where the kernel tells inodes. */
 #define TRACK_OBJECTS 4096
 
-#define TRACK_RECORDS 48 /* in a batch, which is then of 1 KiB */
+#define TRACK_RECORDS 44 /* in a batch, which is then of 1 KiB */
 #define TRACK_RING_BYTES (256 * 1024)
 
 /* One for each program. */
@@ -47,26 +47,37 @@ struct track_record {
 /*
  * All that an event reads and writes besides the page cache, in as few lines of the processor's
  * cache as may be, and in one page: where pages are written out, what is met for the first time
- * costs most. So each batch has what is watched for itself.
+ * costs most. So each batch has what is watched for itself, and a page that continues a run - the
+ * next one of the same object, as most do - needs the first line only (see track.bpf.h).
  */
 struct track_batch {
-	uint64_t n;          /* records */
-	uint64_t armed;      /* the next event is to wake; the writer takes it back */
-	uint64_t all;        /* record also what belongs to none that is known here */
-	uint64_t n_near;     /* how many of near[] are to be looked at */
-	uint64_t drop_every; /* tests: that many-th event is lost; 0: none */
-	uint64_t node;       /* of the page cache, where the last page was found, */
-	uint64_t node_page;  /* which holds it and the others of its 64, */
-	uint64_t node_near;  /* of this one of near[] */
+	uint64_t n;      /* records */
+	uint64_t armed;  /* the next event is to wake; the writer takes it back */
+	uint64_t all;    /* record also what belongs to none that is known here */
+	uint64_t n_near; /* how many of near[] are to be looked at */
+	uint64_t next;   /* the page that would continue the run; 0: none would */
+	uint64_t node;   /* of the page cache, where the last page was found; 0: nowhere */
+	uint64_t array;  /* address of the struct xarray which that node belongs to */
+	uint64_t epoch;  /* how often track_flush has been here */
 
 	uint64_t pages[TRACK_NEAR]; /* so far, of near[] */
 	uint64_t near[TRACK_NEAR];  /* inodes; 0: free */
-	uint64_t lost;              /* records so far that the ring buffer had no room for */
-	uint64_t heard;             /* for drop_every */
-	uint64_t pad[5];
+
+	uint64_t run;        /* 1 + its number in near[], or TRACK_OF_NOBODY; 0: there is none */
+	uint64_t run_first;  /* the first of its pages that no record has yet */
+	uint64_t run_inode;  /* as in a record */
+	uint64_t node_page;  /* which the node holds, with the others of its 64, */
+	uint64_t node_near;  /* of this one of near[] */
+	uint64_t drop_every; /* tests: that many-th event is lost; 0: none */
+	uint64_t heard;      /* for drop_every */
+	uint64_t lost;       /* records so far that the ring buffer had no room for */
+
+	uint64_t pad[7];
 	uint64_t writer; /* from here on it is handed over */
 	struct track_record records[TRACK_RECORDS];
 };
+
+#define TRACK_OF_NOBODY (TRACK_NEAR + 1)
 
 /*
  * Of watched objects, by inode, where functions of the kernel tell it. One for each CPU. Of ranges

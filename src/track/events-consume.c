@@ -88,6 +88,13 @@ static bool is_waiting(const struct events *e, size_t batch)
 	return __atomic_load_n(&e->batches[batch].n, __ATOMIC_ACQUIRE) > 0;
 }
 
+void events_end_runs(const struct events *e)
+{
+	for (size_t i = TRACK_SWAP_OUT; i < events_batches(e); i += TRACK_WRITERS)
+		if (is_waiting(e, i))
+			(void)flush(e, i, true);
+}
+
 /* What came before the call: batches go through the ring buffer, which may take more than once. */
 static int consume_all(struct events *e)
 {
@@ -186,6 +193,7 @@ static int count_near(const struct events *e, const struct watch *w, struct even
 
 	if (w->uncounted || place < 0)
 		return -EOPNOTSUPP;
+	events_end_runs(e);
 	*ret = (struct event_counts){0};
 	ret->n[EVENT_SWAP_OUT] = events_sum_near(e, place) - w->base;
 	return 0;

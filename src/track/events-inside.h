@@ -76,6 +76,9 @@ struct watch *events_find(const struct events *e, uint64_t inode); /* or NULL */
 int events_near(const struct events *e, uint64_t inode);
 uint64_t events_sum_near(const struct events *e, int place); /* its swap-outs, since ever */
 
+/* Pages of which no record tells yet are put into one: see track.bpf.h. It may wake who waits. */
+void events_end_runs(const struct events *e);
+
 uint64_t events_sum_lost(const struct events *e); /* since it was attached */
 
 /* Makes the ring buffer readable, and throws away what is left of the last time. */

@@ -142,7 +142,10 @@ static void store(uint64_t *p, uint64_t value)
 	__atomic_store_n(p, value, __ATOMIC_SEQ_CST);
 }
 
-/* What each batch has for itself. To record all comes first, and is given up last. */
+/*
+ * What each batch has for itself. To record all comes first, and is given up last. Runs end, for
+ * they are of what was watched until now.
+ */
 static void tell_batches(struct events *e, bool all)
 {
 	for (size_t i = 0; i < events_batches(e); i++) {
@@ -158,6 +161,7 @@ static void tell_batches(struct events *e, bool all)
 		if (!all)
 			store(&b->all, 0);
 	}
+	events_end_runs(e);
 }
 
 static void search_near(struct events *e, struct watch *w)
@@ -285,6 +289,8 @@ void events_unwatch_all(struct events *e)
 void events_set_drop(struct events *e, unsigned every)
 {
 	e->drop_every = every;
+	if (e->attached)
+		events_end_runs(e);
 	for (size_t i = 0; e->attached && i < events_batches(e); i++)
 		store(&e->batches[i].drop_every, every);
 }

@@ -9,39 +9,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
 #include <sys/wait.h>
 
-#include "events-object.h"
+#include "events-check.h"
 #include "util/util.h"
 
-#define PAGES 2048
 #define TRIES 4
 #define MANY 9 /* objects: more than are searched */
 
 #define BIT(kind) (1u << (kind))
 
-static struct events *events;
+struct events *events;
+struct object *o, *other;
 static enum events_level level;
 static const char *swap_name, *huge;
 static uint64_t compared, wrong;
 
-static struct object *o, *other; /* of the case under way */
-
-#define CHECK(condition)                                                       \
-	({                                                                     \
-		int ok_ = (condition);                                        \
-		if (!ok_)                                                      \
-			printf("%s:%d: %s\n", __func__, __LINE__, #condition); \
-		ok_;                                                           \
-	})
-
-static uint64_t consume(struct object *a, struct object *b)
+uint64_t consume(struct object *a, struct object *b)
 {
 	struct object *const objects[] = {a, b};
 	struct hearing h = {.objects = objects, .n = b ? 2 : 1};
@@ -52,11 +40,7 @@ static uint64_t consume(struct object *a, struct object *b)
 	return h.strange;
 }
 
-/*
- * Pages that left were told of, and no others. As many as were lost may be missing: where a program
- * can be preempted, others on that CPU are not told, and that counts as lost.
- */
-static bool told_what_left(struct object *x, uint64_t *ret_left)
+bool told_what_left(struct object *x, uint64_t *ret_left)
 {
 	uint64_t missing = 0, excess = 0, left = 0, lost = events_lost(events) - x->lost;
 
@@ -163,44 +147,6 @@ static bool case_large(void)
 	return ok;
 }
 
-static void *touch_on(void *context)
-{
-	atomic_bool *stop = context;
-
-	while (!atomic_load(stop))
-		object_touch(o, 0, PAGES);
-	return NULL;
-}
-
-/*
- * Somebody touches what is being paged out: some pages are back before the kernel tells. As many
- * are told as it counts to have been written; others who page out meanwhile spoil that.
- */
-static bool told_though_touched(void)
-{
-	atomic_bool stop = false;
-	uint64_t before, went, lost = events_lost(events);
-	pthread_t thread;
-
-	object_write(o, 0, PAGES);
-	consume(o, NULL);
-	object_forget(o, events);
-	before = swapped_out();
-	pthread_create(&thread, NULL, touch_on, &stop);
-	for (int round = 0; round < 1000 && swapped_out() - before < 4 * PAGES; round++) {
-		object_page_out(o, 0, PAGES, 1);
-		consume(o, NULL);
-	}
-	atomic_store(&stop, true);
-	pthread_join(thread, NULL);
-	consume(o, NULL);
-	went = swapped_out() - before;
-	lost = events_lost(events) - lost;
-	printf("   touched meanwhile: %ju written, %ju told, %ju lost\n", (uintmax_t)went,
-	       (uintmax_t)o->written, (uintmax_t)lost);
-	return CHECK(went > PAGES) & CHECK(o->written + lost >= went);
-}
-
 /* Objects beside it, so many that not all can be searched. */
 static bool watch_many(struct object *many[MANY])
 {
@@ -227,7 +173,7 @@ static bool case_many(void)
 	ok &= CHECK((o->unmatched[EVENT_SWAP_OUT] > 0) == (level == EVENTS_SWAP_OUT));
 	ok &= CHECK(events_count(events, o->inode, &counts) ==
 		    (level == EVENTS_SWAP_OUT ? -EOPNOTSUPP : 0));
-	ok &= told_though_touched();
+	ok &= case_touched();
 	for (int i = 0; i < MANY; i++) {
 		events_unwatch(events, many[i]->inode);
 		object_free(many[i]);
@@ -297,39 +243,6 @@ static bool case_overflow(void)
 	ok &= CHECK(lost > 0) & CHECK(told + lost == left);
 	events_unwatch(events, big->inode);
 	object_free(big);
-	return ok;
-}
-
-static void *page_out_slowly(void *context)
-{
-	object_page_out(context, 0, PAGES, 2);
-	return NULL;
-}
-
-/* Two at a time, and a consumer that interrupts them: nothing may be lost on the way. */
-static bool case_concurrent(void)
-{
-	pthread_t threads[2];
-	uint64_t left, lost = events_lost(events);
-	bool ok = true;
-
-	events_watch(events, other->inode);
-	for (int round = 0; round < 5; round++) {
-		object_write(o, 0, PAGES);
-		object_write(other, 0, PAGES);
-		consume(o, other);
-		object_forget(o, events);
-		object_forget(other, events);
-		pthread_create(&threads[0], NULL, page_out_slowly, o);
-		pthread_create(&threads[1], NULL, page_out_slowly, other);
-		for (int i = 0; i < 2; i++)
-			while (pthread_tryjoin_np(threads[i], NULL) == EBUSY)
-				consume(o, other);
-		consume(o, other);
-		ok &= CHECK(told_what_left(o, &left)) & CHECK(told_what_left(other, &left));
-	}
-	events_unwatch(events, other->inode);
-	printf("   concurrently: %ju lost, and counted\n", (uintmax_t)(events_lost(events) - lost));
 	return ok;
 }
 
@@ -477,7 +390,7 @@ static const struct {
 	{"anonymous", case_anonymous, EVENTS_SWAP_OUT},
 	{"wakes", case_wakes, EVENTS_SWAP_OUT},
 	{"large", case_large, EVENTS_SWAP_OUT},
-	{"touched", told_though_touched, EVENTS_SWAP_OUT},
+	{"touched", case_touched, EVENTS_SWAP_OUT},
 	{"many", case_many, EVENTS_SWAP_OUT},
 	{"all", case_all, EVENTS_SWAP_OUT},
 	{"dropped", case_dropped, EVENTS_SWAP_OUT},
