@@ -148,7 +148,7 @@ static __always_inline void put_brought_back(struct track_batch *b, const struct
 	}
 }
 
-/* One that has left its page cache, for its entry stands there. */
+/* One that has left its page cache: its entry stands there. */
 static __always_inline void put_out(struct track_batch *b, const struct folio *folio)
 {
 	__u64 index = folio->index, entry = folio_entry(folio), count = folio_pages(folio);
@@ -174,7 +174,12 @@ static __always_inline void put_out(struct track_batch *b, const struct folio *f
 		put_matched(b, k, index, count);
 		return;
 	}
-	if (b->all)
+	/* Or it came back just now: the kernel stores its mapping before it takes the entry away.
+	 */
+	barrier();
+	if (folio->mapping)
+		put_brought_back(b, folio);
+	else if (b->all)
 		put_unmatched(b, index, count);
 }
 
