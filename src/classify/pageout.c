@@ -12,11 +12,13 @@ static const struct {
 	[FATE_ABSENT] = {"absent", "nothing was there"},
 	[FATE_FREED] = {"freed", "was punched or cut off meanwhile"},
 	[FATE_NOT_TRIED] = {"not_tried", "not tried"},
+	[FATE_OVER_MAX] = {"over_max", "not tried: --max would cut what may be a huge page"},
 	[FATE_NOT_MAPPED] = {"not_mapped", "stayed: the process does not map it"},
 	[FATE_NO_PTE] = {"no_pte", "stayed: not in the process's page table"},
 	[FATE_MAPPED_TWICE] = {"mapped_twice", "stayed: in more than one page table"},
 	[FATE_LOCKED] = {"locked", "stayed: locked into RAM"},
 	[FATE_SPECIAL] = {"special", "stayed: a mapping that cannot be paged out"},
+	[FATE_HUGE_PART] = {"huge_part", "stayed: a part of a huge page, which leaves as a whole"},
 	[FATE_NO_ROOM] = {"no_room", "stayed: no room in the swap"},
 	[FATE_TOUCHED] = {"touched", "in RAM again: used meanwhile"},
 	[FATE_STAYED] = {"stayed", "stayed: the kernel does not tell why"},
@@ -67,6 +69,8 @@ static enum pageout_fate why_it_stayed(pageout_facts facts)
 		return FATE_NO_PTE;
 	if (facts & PAGEOUT_SHARED)
 		return FATE_MAPPED_TWICE;
+	if (pageout_is_part(facts))
+		return FATE_HUGE_PART;
 	if (facts & PAGEOUT_FULL)
 		return FATE_NO_ROOM;
 	if ((facts & PAGEOUT_TRIED) && (facts & PAGEOUT_DROPPED) && (facts & PAGEOUT_AGAIN))

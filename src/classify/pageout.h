@@ -26,6 +26,9 @@ enum pageout_fact {
 	PAGEOUT_FULL = 1 << 7,    /* no slot of the swap was free */
 	PAGEOUT_DROPPED = 1 << 8, /* after the advice it was no longer in the page table, */
 	PAGEOUT_AGAIN = 1 << 9,   /* and at the last look it was there once more */
+	PAGEOUT_HUGE = 1 << 10,   /* in a huge page that the page table has as a whole, */
+	PAGEOUT_MAYBE_HUGE = 1 << 11, /* or perhaps so, */
+	PAGEOUT_WHOLE = 1 << 12,      /* of which every page is asked for */
 };
 
 typedef uint16_t pageout_facts;
@@ -39,11 +42,13 @@ enum pageout_fate {
 	FATE_ABSENT,        /* there was nothing: a hole, or content that is lost */
 	FATE_FREED,         /* punched or cut off meanwhile */
 	FATE_NOT_TRIED,     /* the cap was reached, or somebody said stop */
+	FATE_OVER_MAX,      /* in what may be a huge page, of which the cap permits a part */
 	FATE_NOT_MAPPED,    /* from here on: it stayed. The process does not map it */
 	FATE_NO_PTE,        /* it maps it, but has not got it in its page table */
 	FATE_MAPPED_TWICE,
 	FATE_LOCKED,
 	FATE_SPECIAL,
+	FATE_HUGE_PART, /* in a huge page that would be cut */
 	FATE_NO_ROOM,
 	FATE_TOUCHED,      /* it came back meanwhile */
 	FATE_STAYED,       /* not known why */
@@ -64,6 +69,13 @@ static inline bool pageout_fate_is_left(enum pageout_fate fate)
 static inline bool pageout_fate_is_refused(enum pageout_fate fate)
 {
 	return fate >= FATE_NOT_MAPPED && fate <= FATE_STAYED;
+}
+
+/* The kernel would split the huge page, and take all of it out of the page table, not out of RAM.
+ */
+static inline bool pageout_is_part(pageout_facts facts)
+{
+	return (facts & PAGEOUT_HUGE) && !(facts & PAGEOUT_WHOLE);
 }
 
 /* Would there be anything to page out? True in doubt. */

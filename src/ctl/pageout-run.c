@@ -12,8 +12,6 @@
 #include "util/stop.h"
 #include "util/text.h"
 
-/* Advice is given about so many at a time: 2 MiB. */
-#define CHUNK_PAGES ((uint64_t)512)
 #define SECOND UINT64_C(1000000000)
 
 static volatile sig_atomic_t stop_wanted;
@@ -72,97 +70,6 @@ static int look(struct pageout *p, uint8_t *states)
 	return 0;
 }
 
-/* How many pages may still leave. */
-static uint64_t cap_left(const struct pageout *p)
-{
-	uint64_t left =
-		p->counts[FATE_SWAPPED] + p->counts[FATE_SWAP_CACHE] + p->counts[FATE_MOVABLE];
-	uint64_t cap = p->options->max_bytes / p->page_size;
-
-	if (p->options->max_bytes == 0)
-		return UINT64_MAX;
-	return cap > left ? cap - left : 0;
-}
-
-/* As much as is paged out within a second, so that what comes back is seen to do so. */
-static uint64_t round_pages(const struct pageout *p)
-{
-	uint64_t rate = p->options->rate / p->page_size;
-
-	return p->options->rate > 0 ? MIN(MAX(rate, 1), ROUND_PAGES) : ROUND_PAGES;
-}
-
-/* Up to the next border of a chunk; ten times a second, at a rate. */
-static uint64_t chunk_pages(const struct pageout *p, uint64_t page)
-{
-	uint64_t n = CHUNK_PAGES - page % CHUNK_PAGES, rate = p->options->rate / p->page_size;
-
-	return p->options->rate > 0 ? MIN(n, MAX(rate / 10, 1)) : n;
-}
-
-/* The next page that is asked for. */
-static uint64_t next_page(const struct pageout *p)
-{
-	return p->ranges.items[p->at].first + p->skip;
-}
-
-static bool is_done(const struct pageout *p)
-{
-	return p->at == p->ranges.n_items;
-}
-
-/* All before `end` is done. */
-static void go_on_from(struct pageout *p, uint64_t end)
-{
-	const struct range_list *l = &p->ranges;
-
-	while (p->at < l->n_items && l->items[p->at].first + l->items[p->at].count <= end)
-		p->at++;
-	p->skip = !is_done(p) && l->items[p->at].first < end ? end - l->items[p->at].first : 0;
-}
-
-static void begin_round(struct pageout *p)
-{
-	struct round *round = p->round;
-	uint64_t first = next_page(p), end = first, limit = round_pages(p);
-
-	memset(round->facts, 0, sizeof(round->facts));
-	for (size_t at = p->at; at < p->ranges.n_items && p->ranges.items[at].first < first + limit;
-	     at++) {
-		const struct page_range *r = &p->ranges.items[at];
-		uint64_t page = MAX(r->first, first);
-
-		end = MIN(r->first + r->count, first + limit);
-		for (; page < end; page++)
-			round->facts[page - first] |= PAGEOUT_ASKED;
-	}
-	round->range = (struct page_range){.first = first, .count = end - first};
-}
-
-static bool is_wanted(const struct round *round, uint64_t i)
-{
-	return (round->facts[i] & PAGEOUT_ASKED) &&
-	       pageout_is_wanted((enum page_state)round->before[i]);
-}
-
-/* Cuts the round where the pages that may leave reach the cap. Returns how many there are. */
-static uint64_t cut_round(struct pageout *p)
-{
-	struct round *round = p->round;
-	uint64_t cap = cap_left(p), wanted = 0;
-
-	for (uint64_t i = 0; i < round->range.count; i++) {
-		if (!is_wanted(round, i))
-			continue;
-		if (wanted == cap) {
-			round->range.count = i;
-			break;
-		}
-		wanted++;
-	}
-	return wanted;
-}
-
 /* Waits until the rate permits more. An interruption ends that. */
 static void pace(struct pageout *p, uint64_t pages)
 {
@@ -216,10 +123,10 @@ static int advise_round(struct pageout *p, uint64_t *ret_done)
 	for (; r >= 0 && at < round->range.count && !stop_wanted; at += n) {
 		uint64_t wanted = 0;
 
-		n = chunk_pages(p, round->range.first + at);
+		n = round_chunk(p, at);
 		n = MIN(n, round->range.count - at);
 		for (uint64_t i = at; i < at + n; i++)
-			wanted += is_wanted(round, i);
+			wanted += round_wants(round, i);
 		if (wanted == 0)
 			continue;
 		pace(p, wanted);
@@ -255,10 +162,8 @@ static void count_round(struct pageout *p)
 static int foresee_round(struct pageout *p)
 {
 	struct round *round = p->round;
-	int r = victim_read_mappings(&p->victim);
+	int r = victim_look_before(&p->victim, round->range, round->facts);
 
-	if (r >= 0)
-		r = victim_look_before(&p->victim, round->range, round->facts);
 	if (r < 0)
 		return failed_process(p, r);
 	victim_note_locks(&p->victim, round->range, round->facts);
@@ -282,12 +187,17 @@ static int perform_round(struct pageout *p)
 static int do_round(struct pageout *p)
 {
 	struct round *round = p->round;
-	int r = look(p, round->before);
+	int r = victim_read_mappings(&p->victim);
 	uint64_t wanted;
 
+	if (r >= 0)
+		r = victim_look_huge(&p->victim, round->range, round->facts);
+	if (r < 0)
+		return failed_process(p, r);
+	r = look(p, round->before);
 	if (r != 0)
 		return r;
-	wanted = cut_round(p);
+	wanted = round_cut(p);
 	p->ahead = wanted > 0 ? 0 : 4 * ROUND_PAGES;
 	memcpy(round->after, round->before, sizeof(round->after));
 	if (wanted > 0)
@@ -302,15 +212,15 @@ static bool pass_extent(struct pageout *p, const struct extent *e)
 	enum pageout_fate fate = pageout_foresee(0, e->state);
 	uint64_t end = e->first + e->count;
 
-	while (!is_done(p) && next_page(p) < end) {
+	while (!pageout_is_done(p) && pageout_next(p) < end) {
 		const struct page_range *r = &p->ranges.items[p->at];
 		uint64_t until = MIN(r->first + r->count, end);
 
 		if (pageout_is_wanted(e->state))
 			return false;
-		p->counts[fate] += until - next_page(p);
-		p->done += until - next_page(p);
-		go_on_from(p, until);
+		p->counts[fate] += until - pageout_next(p);
+		p->done += until - pageout_next(p);
+		pageout_go_on(p, until);
 	}
 	return true;
 }
@@ -324,7 +234,7 @@ static int pass_unwanted(struct pageout *p)
 	const struct page_range *last = &p->ranges.items[p->ranges.n_items - 1];
 	_cleanup_(snapshot_done) struct snapshot s = {0};
 	const struct object *object = NULL;
-	struct page_range range = {.first = next_page(p)};
+	struct page_range range = {.first = pageout_next(p)};
 	struct state_cursor cursor;
 	struct extent e;
 	bool passed = true;
@@ -350,16 +260,16 @@ static int run_rounds(struct pageout *p)
 {
 	int r = 0;
 
-	while (r == 0 && !is_done(p) && !stop_wanted) {
+	while (r == 0 && !pageout_is_done(p) && !stop_wanted) {
 		if (p->ahead > 0) {
 			r = pass_unwanted(p);
 			continue;
 		}
-		begin_round(p);
+		round_begin(p);
 		r = do_round(p);
 		if (p->round->range.count == 0)
 			break; /* the cap is reached, or somebody said stop */
-		go_on_from(p, p->round->range.first + p->round->range.count);
+		pageout_go_on(p, p->round->range.first + p->round->range.count);
 	}
 	return r;
 }

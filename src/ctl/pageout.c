@@ -127,6 +127,8 @@ static int open_victim(struct pageout *p, pid_t pid)
 		return failed("process %d: paging out of it is not permitted: needs CAP_SYS_NICE, "
 			      "and what ptrace needs to read it",
 			      (int)pid);
+	if (p->victim.huge_pages > ROUND_PAGES)
+		p->victim.huge_pages = 0; /* then they are cut */
 	return r < 0 ? failed("process %d: %s", (int)pid, text_error(r)) : 0;
 }
 

@@ -5,6 +5,7 @@
  * shmstatectl pageout.
  *   pageout.c         the verb: which object, which process, may it be
  *   pageout-ranges.c  which pages, out of a file
+ *   pageout-round.c   where to cut that, so that no huge page is
  *   pageout-run.c     look, advise, look again: a piece at a time, at a rate, up to a cap
  *   pageout-report.c  what became of the pages
  */
@@ -64,6 +65,24 @@ struct pageout {
 	bool interrupted;
 	uint64_t counts[FATE_MAX];
 };
+
+/* The next page that is asked for; then is there none; all before `end` is done. */
+uint64_t pageout_next(const struct pageout *p);
+bool pageout_is_done(const struct pageout *p);
+void pageout_go_on(struct pageout *p, uint64_t end);
+
+/* Which pages the next round is about, at most. */
+void round_begin(struct pageout *p);
+/*
+ * When its pages were looked at: cuts it to what the rate and the cap permit. Returns how many may
+ * leave. What remains is nothing if the cap is reached, or is less than the huge page that comes
+ * next.
+ */
+uint64_t round_cut(struct pageout *p);
+bool round_wants(const struct round *round, uint64_t i);
+/* How many pages from here on to give advice about: to the next border; ten times a second, at a
+ * rate. */
+uint64_t round_chunk(const struct pageout *p, uint64_t at);
 
 /* Fills in counts. Returns 0, or an exit code after a message; counts are true even then. */
 int pageout_run(struct pageout *p);

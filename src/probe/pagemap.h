@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "util/parse.h"
+
 /* Bits of a word, as the kernel's Documentation/admin-guide/mm/pagemap.rst has them. */
 #define PAGEMAP_FRAME_MASK ((UINT64_C(1) << 55) - 1) /* frame, or swap type and offset, */
 #define PAGEMAP_OFFSET_SHIFT 5                       /* which begins here */
@@ -27,6 +29,14 @@ int pagemap_open(pid_t pid);
  * they are 0. Returns 0 or a negative errno (-ESRCH: the process has gone).
  */
 int pagemap_read(int fd, uint64_t page, size_t count, uint64_t *words);
+
+/*
+ * Which pages from `page` to before `end` (of the address space) the page table has as huge ones:
+ * as runs, in order, of which `runs` takes so many. *ret_next is where to go on. Returns how many
+ * there are, or a negative errno (-ENOTTY: this kernel does not tell; it does since Linux 6.7).
+ */
+int pagemap_find_huge(int fd, uint64_t page_size, uint64_t page, uint64_t end,
+		      struct page_range *runs, size_t n_runs, uint64_t *ret_next);
 
 /* A folio of the object's page cache is mapped here. */
 static inline bool pagemap_is_file_page(uint64_t word)

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +7,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "util/array.h"
-#include "util/file.h"
 #include "util/util.h"
 #include "view/victim.h"
 
@@ -44,115 +39,6 @@ int victim_try(const struct victim *v)
 	return r < 0 ? (int)r : 0;
 }
 
-static bool is_same(const struct victim_barrier *b, const struct victim_mapping *m)
-{
-	return b->address == m->address && b->count == m->count;
-}
-
-static struct victim_barrier *find_barrier(const struct victim *v, const struct victim_mapping *m)
-{
-	for (size_t i = 0; i < v->n_barriers; i++)
-		if (is_same(&v->barriers[i], m))
-			return &v->barriers[i];
-	return NULL;
-}
-
-static int add_barrier(struct victim *v, const struct victim_mapping *m, pageout_facts why)
-{
-	struct victim_barrier *b = find_barrier(v, m);
-
-	if (!b) {
-		if (ARRAY_RESERVE(&v->barriers, &v->n_barriers_allocated, v->n_barriers) < 0)
-			return -ENOMEM;
-		b = &v->barriers[v->n_barriers++];
-	}
-	*b = (struct victim_barrier){.address = m->address, .count = m->count, .why = why};
-	return 0;
-}
-
-/* "VmFlags: rd wr sh mr mw me ms lo sd": is this one among them? */
-static bool has_flag(const char *line, const char *flag)
-{
-	char word[8];
-
-	snprintf(word, sizeof(word), " %s ", flag);
-	return strstr(line, word);
-}
-
-static pageout_facts barrier_of_flags(const char *line)
-{
-	if (has_flag(line, "lo"))
-		return PAGEOUT_LOCKED;
-	if (has_flag(line, "pf") || has_flag(line, "ht"))
-		return PAGEOUT_SPECIAL;
-	return 0;
-}
-
-static const struct victim_mapping *find_mapping(const struct victim *v, uint64_t start)
-{
-	for (size_t i = 0; i < v->n_mappings; i++)
-		if (v->mappings[i].address * v->page_size == start)
-			return &v->mappings[i];
-	return NULL;
-}
-
-/* Reads smaps up to the last of the mappings: a record is made when it is read. */
-static int read_flags(struct victim *v)
-{
-	int fd = openat(v->proc_fd, "smaps", O_RDONLY | O_CLOEXEC), r = 0;
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-	const struct victim_mapping *m = NULL;
-	size_t left = v->n_mappings;
-	char line[512];
-
-	if (!file) {
-		r = -errno;
-		closep(&fd);
-		return r;
-	}
-	while (r >= 0 && left > 0 && fgets(line, sizeof(line), file)) {
-		uint64_t start;
-		char after;
-
-		if (sscanf(line, "%" SCNx64 "-%*x%c", &start, &after) == 2 && after == ' ')
-			m = find_mapping(v, start);
-		if (!m || strncmp(line, "VmFlags:", strlen("VmFlags:")) != 0)
-			continue;
-		r = add_barrier(v, m, barrier_of_flags(line));
-		m = NULL;
-		left--;
-	}
-	fclose(file);
-	return r;
-}
-
-int victim_read_locks(struct victim *v)
-{
-	_cleanup_free_ char *text = NULL;
-	ssize_t n = file_read_at(v->proc_fd, "status", &text);
-	unsigned long long kilobytes = 1;
-	const char *line;
-
-	if (n < 0)
-		return (int)n;
-	line = strstr(text, "\nVmLck:");
-	if (line && sscanf(line, "\nVmLck: %llu", &kilobytes) == 1 && kilobytes == 0)
-		return 0;
-	return read_flags(v);
-}
-
-void victim_note_locks(const struct victim *v, struct page_range range, pageout_facts *facts)
-{
-	for (size_t i = 0; i < v->n_mappings; i++) {
-		const struct victim_mapping *m = &v->mappings[i];
-		const struct victim_barrier *b = find_barrier(v, m);
-		uint64_t page = MAX(m->first, range.first);
-
-		for (; b && page < MIN(m->first + m->count, range.first + range.count); page++)
-			facts[page - range.first] |= b->why;
-	}
-}
-
 static void note_piece(struct advice *a, size_t at, pageout_facts fact)
 {
 	const struct victim_mapping *m = a->mappings[at];
@@ -171,10 +57,10 @@ static void note_piece(struct advice *a, size_t at, pageout_facts fact)
 static int note_refusal(struct advice *a, size_t at)
 {
 	const struct victim_mapping *m = a->mappings[at];
-	const struct victim_barrier *b = find_barrier(a->victim, m);
-	int r = b && b->why ? 0 : read_flags(a->victim);
+	const struct victim_barrier *b = victim_find_barrier(a->victim, m);
+	int r = b && b->why ? 0 : victim_read_smaps(a->victim);
 
-	b = find_barrier(a->victim, m);
+	b = victim_find_barrier(a->victim, m);
 	if (b)
 		note_piece(a, at, b->why);
 	return r == -ENOMEM ? r : 0;
@@ -222,6 +108,12 @@ static int add_piece(struct advice *a, const struct victim_mapping *m, uint64_t 
 	return 0;
 }
 
+/* A huge page is not cut: it would cost the process its page table, and nothing would leave. */
+static bool is_advised(pageout_facts facts)
+{
+	return (facts & PAGEOUT_ASKED) && !pageout_is_part(facts);
+}
+
 int victim_advise(struct victim *v, struct page_range range, pageout_facts *facts)
 {
 	struct advice a = {.victim = v, .range = range, .facts = facts};
@@ -235,11 +127,11 @@ int victim_advise(struct victim *v, struct page_range range, pageout_facts *fact
 		while (r >= 0 && page < end) {
 			uint64_t from = page;
 
-			while (page < end && facts[page - range.first] & PAGEOUT_ASKED)
+			while (page < end && is_advised(facts[page - range.first]))
 				page++;
 			if (page > from)
 				r = add_piece(&a, m, from, page);
-			while (page < end && !(facts[page - range.first] & PAGEOUT_ASKED))
+			while (page < end && !is_advised(facts[page - range.first]))
 				page++;
 		}
 	}

@@ -51,6 +51,7 @@ int victim_open(pid_t pid, const struct object_id *id, uint64_t page_size, struc
 	v.pid = pid;
 	v.id = *id;
 	v.page_size = page_size;
+	v.huge_pages = victim_huge_pages(page_size);
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	v.proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = v.proc_fd < 0 ? -errno : 0;

@@ -25,10 +25,11 @@ struct victim_mapping {
 	uint64_t count;
 };
 
-/* A mapping that the kernel refused, and why: PAGEOUT_LOCKED, PAGEOUT_SPECIAL or 0. */
+/* What smaps says of a mapping: why it would be refused, PAGEOUT_LOCKED, PAGEOUT_SPECIAL or 0. */
 struct victim_barrier {
 	uint64_t address, count;
 	pageout_facts why;
+	bool huge; /* some of it is in huge pages */
 };
 
 /* Owns all it points to. */
@@ -39,6 +40,7 @@ struct victim {
 	int pagemap_fd;
 	struct object_id id;
 	uint64_t page_size;
+	uint64_t huge_pages;             /* pages of a huge page; 0: there are none, or not known */
 	struct victim_mapping *mappings; /* by address, as of the last reading */
 	size_t n_mappings, n_mappings_allocated;
 	struct victim_barrier *barriers;
@@ -66,8 +68,16 @@ int victim_read_mappings(struct victim *v);
  * anything locked at all is its smaps read, for which the kernel goes over all of its page table.
  */
 int victim_read_locks(struct victim *v);
+/* Reads it of all mappings, and what was read of one; NULL: nothing. */
+int victim_read_smaps(struct victim *v);
+struct victim_barrier *victim_find_barrier(const struct victim *v, const struct victim_mapping *m);
 /* Adds what was found so to the facts of pages range of the object, which begin at `facts`. */
 void victim_note_locks(const struct victim *v, struct page_range range, pageout_facts *facts);
+
+/* Pages of a huge page that takes one entry of the page table. 0: there are none, or not known. */
+uint64_t victim_huge_pages(uint64_t page_size);
+/* Adds HUGE or MAYBE_HUGE, as it is now. Returns 0 or a negative errno. */
+int victim_look_huge(struct victim *v, struct page_range range, pageout_facts *facts);
 
 /* Adds COVERED, PTE and SHARED, as it is now. Returns 0 or a negative errno. */
 int victim_look_before(struct victim *v, struct page_range range, pageout_facts *facts);
@@ -76,8 +86,9 @@ int victim_look_after(struct victim *v, struct page_range range, pageout_facts *
 		      pageout_facts fact);
 
 /*
- * Has the kernel page out those of the pages that are ASKED and COVERED. Adds TRIED where it took
- * the advice, else LOCKED or SPECIAL if that is why. Returns 0 or a negative errno.
+ * Has the kernel page out those of the pages that are ASKED and COVERED, but for parts of huge
+ * pages. Adds TRIED where it took the advice, else LOCKED or SPECIAL if that is why. Returns 0 or a
+ * negative errno.
  */
 int victim_advise(struct victim *v, struct page_range range, pageout_facts *facts);
 

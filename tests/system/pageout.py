@@ -14,23 +14,13 @@ import sys
 import tempfile
 import time
 
-from pageout_objects import (MIB, OUT, PAGE, PATIENCE, Asker, Victim, check, count_out, failures, oracle, others_page_out,
-                             service)
+from pageout_huge import huge_cap, huge_mixed, huge_part, huge_rate, huge_rounds
+from pageout_objects import (MIB, OUT, PAGE, PATIENCE, Asker, Victim, check, count_out, expect, failures, oracle,
+                             others_page_out, service)
 
 PAGES = 8 * MIB // PAGE
 HALF = PAGES // 2
 TRIES = 5
-
-
-def expect(name, answer, code, **outcomes):
-    """Exactly these outcomes; left: swapped and swap_cache together, was_out likewise."""
-    got = dict(answer.outcomes)
-    for total, parts in (("left", OUT), ("was_out", ("out_before", "cached_before"))):
-        if total in outcomes:
-            got[total] = sum(got.pop(part, 0) for part in parts)
-    got = {key: n for key, n in got.items() if n}
-    outcomes = {key: n for key, n in outcomes.items() if n}
-    return check(answer.code == code and got == outcomes, f"{name}: {answer}, expected exit {code}, {outcomes}")
 
 
 def written(kind="memfd", *arguments):
@@ -361,7 +351,8 @@ def no_swap(ask):
 SETS = {
     "usual": (everything, dry_run, mapped_twice, one_process_twice, locked, segment_locked, no_pte, not_mapped,
               private_only, kinds, sparse, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
-              used_meanwhile, not_permitted, formats),
+              used_meanwhile, not_permitted, formats, huge_rate, huge_cap, huge_mixed, huge_part,
+              huge_rounds),
     "small": (no_room,),
     "none": (no_swap,),
 }

@@ -112,12 +112,16 @@ class Answer:
 class Asker:
     """shmstatectl, by one way of asking."""
 
-    def __init__(self, name, *options):
-        self.name, self.options = name, list(options)
+    def __init__(self, name, *options, before=None):
+        self.name, self.options, self.before = name, list(options), before
+
+    def on_older_kernel(self, before):
+        """The same, but for what its process does to itself first."""
+        return Asker(self.name, *self.options, before=before)
 
     def start(self, verb, *arguments, stdin=subprocess.DEVNULL):
         return subprocess.Popen([os.environ["SHMSTATECTL"], verb, *map(str, arguments), *self.options], stdin=stdin,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self.before)
 
     def run(self, verb, *arguments, text=None):
         process = self.start(verb, *arguments, stdin=subprocess.DEVNULL if text is None else subprocess.PIPE)
@@ -152,6 +156,17 @@ def check(good, what):
     if not good:
         failures.append(what)
     return good
+
+
+def expect(name, answer, code, **outcomes):
+    """Exactly these outcomes; left: swapped and swap_cache together, was_out likewise."""
+    got = dict(answer.outcomes)
+    for total, parts in (("left", OUT), ("was_out", ("out_before", "cached_before"))):
+        if total in outcomes:
+            got[total] = sum(got.pop(part, 0) for part in parts)
+    got = {key: n for key, n in got.items() if n}
+    outcomes = {key: n for key, n in outcomes.items() if n}
+    return check(answer.code == code and got == outcomes, f"{name}: {answer}, expected exit {code}, {outcomes}")
 
 
 def others_page_out():

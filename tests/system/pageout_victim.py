@@ -3,21 +3,26 @@
 pageout_victim.py KIND PAGES [ARGUMENT] - a process that has shared memory and does with it what it is
 told, a line a command: NAME FIRST COUNT. It answers "ok", or "error" and what. Used by pageout.py.
 
-KIND: memfd, tmpfs (ARGUMENT: the path), sysv, private (a memfd, mapped MAP_PRIVATE), or adopt
-(ARGUMENT: /proc/PID/fd/FD of another one, mapped too).
+KIND: memfd, huge (a memfd, mapped where huge pages may be), tmpfs (ARGUMENT: the path), sysv, private
+(a memfd, mapped MAP_PRIVATE), or adopt (ARGUMENT: /proc/PID/fd/FD of another one, mapped too).
 """
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import sys
 import threading
+import time
 
 PAGE = mmap.PAGESIZE
 MAP_FIXED = 0x10
+MADV_COLLAPSE = 25
+HUGE_SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 SHM_LOCK = 11
 IPC_RMID = 0
+TRIES = 20
 FALLOC_KEEP_SIZE = 1
 FALLOC_PUNCH_HOLE = 2
 
@@ -27,6 +32,7 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.munlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
 libc.shmat.restype = ctypes.c_void_p
 FAILED = ctypes.c_void_p(-1).value
@@ -67,10 +73,21 @@ class Victim:
             os.ftruncate(self.fd, self.size)
         flags = mmap.MAP_PRIVATE if kind == "private" else mmap.MAP_SHARED
         self.address = self.map(self.fd, 0, pages, flags)
+        if kind == "huge":
+            self.align()
 
     @staticmethod
     def map(fd, first, count, flags, at=None):
         return must(libc.mmap(at, count * PAGE, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, first * PAGE), FAILED)
+
+    def align(self):
+        """Moves the mapping to where it has huge pages."""
+        with open(HUGE_SIZE, encoding="ascii") as file:
+            size = int(file.read())
+        must(libc.munmap(self.address, self.size))
+        self.address = self.map(-1, 0, self.pages + size // PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.address += -self.address % size
+        self.map(self.fd, 0, self.pages, mmap.MAP_SHARED | MAP_FIXED, self.address)
 
     def at(self, page):
         return self.address + page * PAGE
@@ -100,6 +117,17 @@ class Victim:
     def do_truncate(self, first, count):
         os.ftruncate(self.fd, first * PAGE)
         self.known = {page for page in self.known if page < first}
+
+    def do_collapse(self, first, count):
+        """Into huge pages, each mapped as a whole; that a page is in use for a moment is no error."""
+        for _ in range(TRIES):
+            if libc.madvise(self.at(first), count * PAGE, MADV_COLLAPSE) == 0:
+                break
+            error = ctypes.get_errno()
+            if error != errno.EAGAIN:
+                raise OSError(error, os.strerror(error))
+            time.sleep(0.1)
+        self.do_read(first, count)
 
     def do_lock(self, first, count):
         must(libc.mlock(self.at(first), count * PAGE))

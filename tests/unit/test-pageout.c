@@ -50,6 +50,14 @@ static const struct {
 	{TRIED, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
 	{TRIED | PAGEOUT_DROPPED, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
 	{TRIED | PAGEOUT_AGAIN, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
+	/* A part of a huge page, about which nothing is advised. */
+	{MAPPED | PAGEOUT_HUGE, PAGE_PRESENT, PAGE_PRESENT, FATE_HUGE_PART},
+	{MAPPED | PAGEOUT_HUGE | PAGEOUT_FULL, PAGE_PRESENT, PAGE_PRESENT, FATE_HUGE_PART},
+	{MAPPED | PAGEOUT_HUGE | PAGEOUT_SHARED, PAGE_PRESENT, PAGE_PRESENT, FATE_MAPPED_TWICE},
+	{COVERED | PAGEOUT_HUGE, PAGE_PRESENT, PAGE_PRESENT, FATE_NO_PTE},
+	{MAPPED | PAGEOUT_HUGE, PAGE_PRESENT, PAGE_SWAPPED, FATE_SWAPPED},
+	{TRIED | PAGEOUT_HUGE | PAGEOUT_WHOLE, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
+	{TRIED | PAGEOUT_MAYBE_HUGE, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
 	/* The advice was not taken, and nothing says why. */
 	{MAPPED, PAGE_PRESENT, PAGE_PRESENT, FATE_STAYED},
 	/* It came. */
@@ -88,7 +96,7 @@ static void test_tell(void **state)
 static void test_every_fact(void **state)
 {
 	(void)state;
-	for (unsigned facts = 0; facts < PAGEOUT_AGAIN << 1; facts++)
+	for (unsigned facts = 0; facts < PAGEOUT_WHOLE << 1; facts++)
 		for (int before = 0; before < PAGE_STATE_MAX; before++) {
 			pageout_facts f = (pageout_facts)facts;
 			enum page_state b = (enum page_state)before;
@@ -110,6 +118,9 @@ static void test_foresee(void **state)
 	assert_int_equal(pageout_foresee(PAGEOUT_ASKED, PAGE_PRESENT), FATE_NOT_MAPPED);
 	assert_int_equal(pageout_foresee(MAPPED | PAGEOUT_SHARED, PAGE_PRESENT), FATE_MAPPED_TWICE);
 	assert_int_equal(pageout_foresee(MAPPED | PAGEOUT_LOCKED, PAGE_PRESENT), FATE_LOCKED);
+	assert_int_equal(pageout_foresee(MAPPED | PAGEOUT_HUGE, PAGE_PRESENT), FATE_HUGE_PART);
+	assert_int_equal(pageout_foresee(MAPPED | PAGEOUT_HUGE | PAGEOUT_WHOLE, PAGE_PRESENT),
+			 FATE_MOVABLE);
 	assert_int_equal(pageout_foresee(MAPPED, PAGE_SWAPPED), FATE_OUT_BEFORE);
 	assert_int_equal(pageout_foresee(MAPPED, PAGE_SWAP_CACHE), FATE_CACHED_BEFORE);
 	assert_int_equal(pageout_foresee(MAPPED, PAGE_HOLE), FATE_ABSENT);
