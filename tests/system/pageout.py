@@ -5,8 +5,11 @@ smaps and mincore say of mappings of their own (ram-oracle). Started by tests/sy
 swap that SET is made for: usual, small (8 MiB) or none.
 """
 
+import contextlib
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +24,8 @@ from pageout_objects import (MIB, OUT, PAGE, PATIENCE, Asker, Victim, check, cou
 PAGES = 8 * MIB // PAGE
 HALF = PAGES // 2
 TRIES = 5
+PROGRESS = re.compile(r"\rshmstatectl: paging out page (\d+) of (\d+), (\d+) s\x1b\[K")
+GONE = "\r\x1b[K"
 
 
 def written(kind="memfd", *arguments):
@@ -182,6 +187,32 @@ def rate(ask):
         check(process.wait() == 0 and took >= 1.7, f"rate: it took {took:.2f} s")
         process.communicate()
         check(count_out(oracle(victim.path)) == PAGES, "rate: not all left")
+
+
+def on_terminal(command):
+    """What it says on stderr, which is a terminal, and its exit status."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # that is how a terminal ends which nobody has open any more
+        while more := os.read(ours, 65536):
+            said += more
+    os.close(ours)
+    return said.decode(), process.wait(PATIENCE)
+
+
+def progress(ask):
+    with written() as victim:
+        said, code = on_terminal([os.environ["SHMSTATECTL"], "pageout", *victim.select, "--rate=3M", *ask.options])
+        lines = [tuple(map(int, line)) for line in PROGRESS.findall(said)]
+        check(code == 0 and [seconds for _, _, seconds in lines][:2] == [1, 2], f"progress: {code} {said!r}")
+        done = [pages for pages, _, _ in lines]
+        check(all(total == PAGES for _, total, _ in lines) and done == sorted(set(done)) and
+              all(0 < pages <= PAGES for pages in done), f"progress: {said!r}")
+        # a tenth of a second's pages are under way, or two
+        check(all(pages * PAGE <= 3 * MIB * (seconds + 0.2) for pages, _, seconds in lines), f"progress: {said!r}")
+        check(said.endswith(GONE) and PROGRESS.sub("", said) == GONE, f"progress: it stays, or something else: {said!r}")
 
 
 def id_of(victim):
@@ -351,7 +382,7 @@ def no_swap(ask):
 SETS = {
     "usual": (everything, dry_run, mapped_twice, one_process_twice, locked, segment_locked, no_pte, not_mapped,
               private_only, kinds, sparse, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
-              used_meanwhile, not_permitted, formats, huge_rate, huge_cap, huge_mixed, huge_part,
+              used_meanwhile, not_permitted, formats, progress, huge_rate, huge_cap, huge_mixed, huge_part,
               huge_rounds),
     "small": (no_room,),
     "none": (no_swap,),
