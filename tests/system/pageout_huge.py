@@ -9,11 +9,10 @@ import ctypes
 import errno
 import fcntl
 import os
-import re
 import struct
 import time
 
-from pageout_objects import MIB, OUT, PAGE, PATIENCE, Victim, check, count_out, expect, oracle
+from pageout_objects import MIB, OUT, PAGE, Victim, check, count_out, expect, in_page_table, oracle
 
 SIZE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 PAGEMAP_SCAN = 0xC0606610
@@ -52,9 +51,7 @@ def refuse_to_tell():
 
 
 def huge_pages(victim):
-    """Pages that are mapped so, by smaps."""
-    with open(f"/proc/{victim.pid}/smaps", encoding="utf-8", errors="replace") as file:
-        return sum(int(n) for n in re.findall(r"^ShmemPmdMapped: +(\d+) kB$", file.read(), re.M)) * 1024 // PAGE
+    return in_page_table(victim, "ShmemPmdMapped")
 
 
 @contextlib.contextmanager
@@ -94,7 +91,7 @@ def huge_rate(ask, n, _):
         began = time.monotonic()
         process = ask.start("pageout", *victim.select, f"--rate={rate}", "--json=short")
         while process.poll() is None:
-            left, passed = count_out(oracle(victim.path)), time.monotonic() - began
+            left, passed = UNITS * n - in_page_table(victim), time.monotonic() - began
             check(left * PAGE <= n * PAGE + rate * (passed + 0.2), f"huge-rate: {left} pages in {passed:.2f} s")
             time.sleep(0.1)
         took = time.monotonic() - began
@@ -162,7 +159,7 @@ def huge_part(ask, n, told):
 @with_huge_pages
 def huge_rounds(ask, n, _):
     """More than is looked at at a time, and begun within a huge page."""
-    pages = -(-(64 * MIB // PAGE) // n + -2) * n
+    pages = (64 * MIB // PAGE // n + 2) * n
     with huge(pages) as victim:
         victim.tell("punch", 0, 1)  # which cuts the first one
         victim.tell("read", 0, n)
