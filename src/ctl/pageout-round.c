@@ -33,6 +33,14 @@ static uint64_t to_border(const struct pageout *p, uint64_t page)
 	return p->victim.huge_pages - page % p->victim.huge_pages;
 }
 
+/* How many pages, n at most, to where large folios that are smaller have a border too. */
+static uint64_t even(uint64_t page, uint64_t n)
+{
+	uint64_t size = UINT64_C(1) << (63 - __builtin_clzll(n));
+
+	return n - (page + n) % size;
+}
+
 uint64_t pageout_next(const struct pageout *p)
 {
 	return p->ranges.items[p->at].first + p->skip;
@@ -125,6 +133,7 @@ static void cut_to_share(struct pageout *p)
 
 	if (round->range.count <= share)
 		return;
+	share = even(round->range.first, share);
 	if (round->facts[share] & PAGEOUT_WHOLE)
 		share += to_border(p, round->range.first + share) % p->victim.huge_pages;
 	round->range.count = share;
@@ -144,6 +153,7 @@ uint64_t round_cut(struct pageout *p)
 
 	note_whole(p);
 	cut_to_share(p);
+	round->capped = false;
 	for (uint64_t i = 0; i < round->range.count; i += n) {
 		uint64_t more = 0;
 
@@ -152,6 +162,7 @@ uint64_t round_cut(struct pageout *p)
 			more += round_wants(round, k);
 		if (more > cap - wanted) {
 			round->range.count = i;
+			round->capped = true;
 			break;
 		}
 		wanted += more;
@@ -168,7 +179,20 @@ uint64_t round_chunk(const struct pageout *p, uint64_t at)
 
 	if (p->round->facts[at] & PAGEOUT_WHOLE)
 		return to_border(p, page);
-	if (p->options->rate > 0)
-		n = MIN(n, MAX(rate / 10, 1));
+	if (p->options->rate > 0 && rate / 10 < n)
+		n = even(page, MAX(rate / 10, 1));
 	return p->victim.huge_pages > 0 ? MIN(n, to_border(p, page)) : n;
+}
+
+bool round_split_folio(const struct round *round)
+{
+	uint64_t i = round->range.count;
+
+	if (!round->capped)
+		return false;
+	while (i > 0 && !round_wants(round, i - 1))
+		i--;
+	return i > 0 && (round->facts[i - 1] & PAGEOUT_DROPPED) &&
+	       pageout_tell(round->facts[i - 1], (enum page_state)round->before[i - 1],
+			    (enum page_state)round->after[i - 1]) == FATE_STAYED;
 }

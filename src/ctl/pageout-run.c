@@ -270,6 +270,8 @@ static int run_rounds(struct pageout *p)
 		if (p->round->range.count == 0)
 			break; /* the cap is reached, or somebody said stop */
 		pageout_go_on(p, p->round->range.first + p->round->range.count);
+		if (round_split_folio(p->round))
+			break;
 	}
 	return r;
 }

@@ -41,6 +41,7 @@ int range_list_read(const char *file, struct range_list *ret);
 /* What is looked at and advised about before it is looked at again. */
 struct round {
 	struct page_range range; /* of the object; not all of it is asked for */
+	bool capped;             /* the cap is what ends it */
 	pageout_facts facts[ROUND_PAGES];
 	uint8_t before[ROUND_PAGES], after[ROUND_PAGES]; /* enum page_state */
 };
@@ -80,6 +81,11 @@ void round_begin(struct pageout *p);
  */
 uint64_t round_cut(struct pageout *p);
 bool round_wants(const struct round *round, uint64_t i);
+/*
+ * When it was performed: did the cap end it within a large folio? That is mapped page by page, so
+ * nothing told. It is split now, in RAM and in no page table, and so would be the next.
+ */
+bool round_split_folio(const struct round *round);
 /* How many pages from here on to give advice about: to the next border; ten times a second, at a
  * rate. */
 uint64_t round_chunk(const struct pageout *p, uint64_t at);

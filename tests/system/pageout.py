@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from pageout_huge import huge_cap, huge_mixed, huge_part, huge_rate, huge_rounds
+from pageout_huge import huge_cap, huge_mixed, huge_part, huge_rate, huge_rounds, large_folios
 from pageout_objects import (MIB, OUT, PAGE, PATIENCE, Asker, Victim, check, count_out, expect, failures, in_page_table,
                              oracle, others_page_out, service)
 
@@ -205,6 +205,8 @@ def on_terminal(command):
 def progress(ask):
     with written() as victim:
         said, code = on_terminal([os.environ["SHMSTATECTL"], "pageout", *victim.select, "--rate=3M", *ask.options])
+        # to find the object may take longer than a second, too
+        said = said[said.find("\rshmstatectl: paging out"):]
         lines = [tuple(map(int, line)) for line in PROGRESS.findall(said)]
         check(code == 0 and [seconds for _, _, seconds in lines][:2] == [1, 2], f"progress: {code} {said!r}")
         done = [pages for pages, _, _ in lines]
@@ -383,7 +385,7 @@ SETS = {
     "usual": (everything, dry_run, mapped_twice, one_process_twice, locked, segment_locked, no_pte, not_mapped,
               private_only, kinds, sparse, cap, rate, ranges, bad_ranges, interrupted, process_ends, mapping_changes,
               used_meanwhile, not_permitted, formats, progress, huge_rate, huge_cap, huge_mixed, huge_part,
-              huge_rounds),
+              huge_rounds, large_folios),
     "small": (no_room,),
     "none": (no_swap,),
 }

@@ -21,6 +21,8 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 # The low half of the second argument; if it is that call, ENOTTY; else go on.
 FILTER = ((0x20, 0, 0, 24), (0x15, 0, 1, PAGEMAP_SCAN), (0x06, 0, 0, 0x50000 | errno.ENOTTY), (0x06, 0, 0, 0x7FFF0000))
 UNITS = 4
+FOLIO = 16  # pages
+FOLIOS = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB"
 
 
 def unit():
@@ -166,4 +168,48 @@ def huge_rounds(ask, n, _):
         answer = ask.pageout(*victim.select, f"--range=1+{pages - 1}")
         expect("huge-rounds", answer, 0, left=pages - 1)
         check(out(victim) == set(range(1, pages)), "huge-rounds: not all left")
+        victim.tell("check")
+
+
+def allocated():
+    with open(f"{FOLIOS}/stats/shmem_alloc", encoding="ascii") as file:
+        return int(file.read())
+
+
+@contextlib.contextmanager
+def in_folios(pages):
+    """Of 64 KiB, mapped page by page; None: this kernel makes none."""
+    mode = f"{FOLIOS}/shmem_enabled"
+    if PAGE != 4096 or not os.path.exists(mode):
+        yield None
+        return
+    with open(mode, encoding="ascii") as file:
+        before = file.read().partition("[")[2].partition("]")[0]
+    with Victim("huge", pages) as victim:
+        number = allocated()
+        try:
+            with open(mode, "w", encoding="ascii") as file:
+                file.write("always")
+            victim.tell("write")
+        finally:
+            with open(mode, "w", encoding="ascii") as file:
+                file.write(before)
+        yield victim if allocated() - number >= pages // FOLIO else None
+
+
+def large_folios(ask):
+    pages = 8 * MIB // PAGE
+    with in_folios(pages) as victim:
+        if not victim:
+            print("not tried: large-folios: this kernel makes none", flush=True)
+            return
+        # a tenth of that is no multiple of a folio
+        expect("large-folios, a rate", ask.pageout(*victim.select, "--rate=7000K"), 0, left=pages)
+    with in_folios(pages) as victim:
+        # one is cut, and no other
+        expect("large-folios, a cap", ask.pageout(*victim.select, "--max=1028K"), 3, left=256, stayed=1,
+               not_tried=pages - 257)
+        check(out(victim) == set(range(256)), "large-folios: others left")
+        there = in_page_table(victim)
+        check(there == pages - 256 - FOLIO, f"large-folios: it has lost {pages - 256 - there} pages of its page table")
         victim.tell("check")
