@@ -34,7 +34,7 @@ bool case_touched(void)
 	object_forget(o, events);
 	before = swapped_out();
 	pthread_create(&thread, NULL, touch_on, &stop);
-	while (swapped_out() - before < 4 * PAGES && monotonic_ns() < until) {
+	while (swapped_out() - before < 3 * PAGES && monotonic_ns() < until) {
 		object_page_out(o, 0, PAGES, 1);
 		consume(o, NULL);
 	}
@@ -108,7 +108,7 @@ bool case_concurrent(void)
 
 	third = object_new(64, NULL);
 	events_watch(events, other->inode);
-	for (int round = 0; round < 10; round++)
+	for (int round = 0; round < 4; round++)
 		ok &= page_out_both(round % 2 + 1);
 	events_unwatch(events, other->inode);
 	object_free(third);
