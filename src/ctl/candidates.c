@@ -3,25 +3,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "ctl/json.h"
-#include "ctl/remote.h"
+#include "ctl/candidates.h"
 #include "ctl/report.h"
-#include "ctl/table.h"
 #include "ctl/terminal.h"
+#include "track/idle.h"
 #include "json/get.h"
 
 /* Looks are a second apart, and the first comes a moment after the call. */
 #define WAIT_MORE_SECONDS 3
-
-/* Pages of an answer, as they come: candidates, or what came back. */
-struct row {
-	uint64_t first;
-	uint64_t count;
-	bool have_address;
-	uint64_t address;
-	uint64_t times;
-	uint64_t ago; /* seconds */
-};
 
 static struct cell cell_first(const void *row)
 {
@@ -64,17 +53,6 @@ static const struct column refault_columns[] = {
 	{"AGO", "lastSecondsAgo", true, false, 8, cell_ago},
 };
 
-/* One of the two, while its replies come. */
-struct pages {
-	const struct options *options;
-	const char *array; /* in replies, and in JSON */
-	bool (*take)(struct json_object *j, struct row *ret);
-	void (*head)(const struct pages *p, struct json_object *reply); /* of the table */
-	struct table table;
-	struct json_stream stream;
-	struct json_object *first; /* reply */
-};
-
 static bool take_candidate(struct json_object *j, struct row *ret)
 {
 	*ret = (struct row){0};
@@ -110,17 +88,26 @@ static void print_object(struct json_object *reply)
 	printf("%10s: %s\n", "Object", id);
 }
 
+static const char *why_no_access(void)
+{
+	return idle_is_offered() ? "not used (--idle uses the idle-page bitmap)"
+				 : "not used (this kernel has no idle-page bitmap)";
+}
+
 static void print_candidates_head(const struct pages *p, struct json_object *reply)
 {
-	const char *text = "not used";
+	const char *text = why_no_access();
 
-	(void)p;
 	print_object(reply);
 	print_line("Age", reply, "ageSeconds", " s", "-");
 	print_line("Present", reply, "presentPages", " pages", "-");
 	print_line("Candidates", reply, "candidatePages", " pages", "-");
 	print_line("Came back", reply, "recentPages", " pages", "-");
 	print_line("Unproven", reply, "unprovenPages", " pages", "-");
+	if (p->options->idle) {
+		print_line("Accessed", reply, "accessedPages", " pages", "-");
+		print_line("Unwatched", reply, "unwatchedPages", " pages", "-");
+	}
 	print_line("Followed", reply, "followedSeconds", " s", "not known in full");
 	print_line("Process", reply, "process", "", "-");
 	json_get_text(reply, "accessInformation", &text);
@@ -137,7 +124,7 @@ static void print_refaults_head(const struct pages *p, struct json_object *reply
 	putchar('\n');
 }
 
-static void print_head(struct pages *p)
+void pages_begin(struct pages *p)
 {
 	const struct options *o = p->options;
 	struct json_object *copy = NULL;
@@ -157,7 +144,7 @@ static void print_head(struct pages *p)
 	}
 }
 
-static void print_row(struct pages *p, const struct row *row)
+void pages_print(struct pages *p, const struct row *row)
 {
 	if (p->options->format == FORMAT_JSON)
 		json_stream_item(&p->stream, table_json_row(&p->table, p->options, row));
@@ -177,12 +164,12 @@ static int handle_reply(void *context, struct json_object *reply)
 		return -EBADMSG;
 	if (!p->first) {
 		p->first = json_object_get(reply);
-		print_head(p);
+		pages_begin(p);
 	}
 	for (size_t i = 0; i < json_object_array_length(array); i++) {
 		if (!p->take(json_object_array_get_idx(array, i), &row))
 			return -EBADMSG;
-		print_row(p, &row);
+		pages_print(p, &row);
 	}
 	return 0;
 }
@@ -225,9 +212,7 @@ static int report_unproven(const struct options *o, struct json_object *reply)
 	return report_reasons(reply);
 }
 
-/* How long until it is known what came back within the age, in seconds; 0: it is, or never will be.
- */
-static int ask_for_proof(struct remote *r, struct page_range range, uint64_t *ret)
+int ask_for_proof(struct remote *r, struct page_range range, uint64_t *ret)
 {
 	uint64_t pages = 0, seconds = 0;
 	struct json_object *reply;
@@ -273,21 +258,42 @@ static int ask(struct remote *r, struct pages *p, const char *method,
 	return 0;
 }
 
-static int find_candidates(struct remote *r, struct pages *p, struct page_range range)
+static uint64_t max_pages(const struct options *o)
+{
+	return o->max_bytes > 0 ? o->max_bytes / (uint64_t)sysconf(_SC_PAGESIZE) : UINT64_MAX;
+}
+
+static int find_all(struct remote *r, struct pages *p, struct page_range range)
 {
 	const struct options *o = p->options;
-	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE), max = UINT64_MAX;
-	int code = remote_check_object(r), error;
+	int error = o->wait ? wait_for_proof(r, range) : 0;
+
+	if (error < 0)
+		return remote_failed(r, error);
+	return ask(r, p, "FindCandidates", remote_make_candidates(r, range, max_pages(o)));
+}
+
+static int find_idle(struct remote *r, struct pages *p, struct page_range range)
+{
+	_cleanup_(idle_watch_done) struct idle_watch w = {.tracker = IDLE_CLOSED};
+	int code = idle_watch_begin(&w, r, range), error;
 
 	if (code != 0)
 		return code;
-	if (o->max_bytes > 0)
-		max = o->max_bytes / page_size;
-	error = o->wait ? wait_for_proof(r, range) : 0;
+	error = p->options->wait ? wait_for_proof(r, range) : 0;
 	if (error < 0)
 		return remote_failed(r, error);
-	code = ask(r, p, "FindCandidates", remote_make_candidates(r, range, max));
-	return code != 0 ? code : report_unproven(o, p->first);
+	code = idle_watch_end(&w);
+	return code != 0 ? code : idle_watch_ask(&w, r, p, range, max_pages(p->options));
+}
+
+static int find_candidates(struct remote *r, struct pages *p, struct page_range range)
+{
+	int code = remote_check_object(r);
+
+	if (code == 0)
+		code = p->options->idle ? find_idle(r, p, range) : find_all(r, p, range);
+	return code != 0 ? code : report_unproven(p->options, p->first);
 }
 
 static int find_refaults(struct remote *r, struct pages *p, struct page_range range)
@@ -330,7 +336,10 @@ int verb_candidates(const struct options *o)
 		.take = take_candidate,
 		.head = print_candidates_head,
 	};
+	int code = o->idle ? idle_watch_check() : 0;
 
+	if (code != 0)
+		return code;
 	return run(&p, candidate_columns, ARRAY_SIZE(candidate_columns), find_candidates);
 }
 

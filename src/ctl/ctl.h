@@ -56,6 +56,7 @@ struct options {
 	unsigned age;            /* seconds, of candidates */
 	bool wait;               /* until it is known what came back within the age */
 	bool unproven;           /* also what may have come back */
+	bool idle;               /* only what is not accessed within the age */
 	bool dry_run;
 	unsigned interval; /* ms, of monitor; 0: the usual */
 	uint64_t count;    /* tables or batches; 0: until interrupted */

@@ -92,6 +92,18 @@ int parse_settle(const char *arg, struct options *o)
 	return 0;
 }
 
+int parse_generation(const char *arg, struct options *o)
+{
+	if (!arg)
+		return usage_error("diff needs a generation, as dump, show and diff tell it");
+	if (parse_u64(arg, 10, &o->since) < 0 || o->since == 0 || o->since > INT64_MAX)
+		return usage_error(
+			"\"%s\" is no generation; expected its number, as dump, show and diff "
+			"tell it",
+			arg);
+	return 0;
+}
+
 int parse_age(const char *arg, struct options *o)
 {
 	uint64_t ms;

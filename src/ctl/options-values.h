@@ -12,6 +12,8 @@ int parse_states(const char *arg, struct options *o);
 int parse_format(const char *arg, bool has_bitmap, bool has_raw, struct options *o);
 int parse_probe(const char *arg, struct options *o);
 int parse_settle(const char *arg, struct options *o);
+/* The word behind the verb's object; NULL: there is none. */
+int parse_generation(const char *arg, struct options *o);
 int parse_age(const char *arg, struct options *o);
 int parse_interval(const char *arg, struct options *o);
 int parse_by(const char *arg, struct options *o);

@@ -85,6 +85,7 @@ enum option_id {
 	OPT_AGE,
 	OPT_WAIT,
 	OPT_UNPROVEN,
+	OPT_IDLE,
 	OPT_INTERVAL,
 	OPT_COUNT,
 	OPT_BY,
@@ -130,6 +131,8 @@ static const struct option_spec {
 	 "Not what came back from the swap within TIME: 60s (the default), 10min"},
 	{OPT_WAIT, "wait", NULL, FIND, "Wait until it is known what did, for TIME at most"},
 	{OPT_UNPROVEN, "unproven", NULL, FIND, "Give also what may have come back within TIME"},
+	{OPT_IDLE, "idle", NULL, FIND,
+	 "Only what is not accessed within TIME from now on, by the idle-page bitmap; needs root"},
 	{OPT_SETTLE, "settle", "TIME", DUMP | DIFF,
 	 "Look again until two looks agree, for TIME at most: 500ms, 2s"},
 	{OPT_INTERVAL, "interval", "TIME", MONITOR, "From one table to the next: 1s, 500ms"},
@@ -254,6 +257,9 @@ static int parse_option(int id, const char *arg, unsigned verb, struct options *
 	case OPT_UNPROVEN:
 		o->unproven = true;
 		break;
+	case OPT_IDLE:
+		o->idle = true;
+		break;
 	case OPT_INTERVAL:
 		return parse_interval(arg, o);
 	case OPT_COUNT:
@@ -356,6 +362,8 @@ static int check_combination(const struct verb *verb, struct options *o)
 		return usage_error("--range and --ranges exclude each other");
 	if (o->wait && o->unproven)
 		return usage_error("--wait and --unproven exclude each other");
+	if (o->idle && o->age == 0)
+		return usage_error("--idle needs an --age of 1s at least");
 	if (o->direct && o->socket)
 		return usage_error("--direct and --socket exclude each other");
 	return 0;
@@ -371,22 +379,6 @@ static int apply_call(int n_words, char *words[], struct options *o)
 				   words[3]);
 	o->method = words[1];
 	o->parameters = n_words > 2 ? words[2] : NULL;
-	return 0;
-}
-
-/* The last word of all. */
-static int take_generation(int *n_words, char *words[], struct options *o)
-{
-	const char *word;
-
-	if (*n_words < 2)
-		return usage_error("diff needs a generation, as dump, show and diff tell it");
-	word = words[--*n_words];
-	if (parse_u64(word, 10, &o->since) < 0 || o->since == 0 || o->since > INT64_MAX)
-		return usage_error(
-			"\"%s\" is no generation; expected its number, as dump, show and diff "
-			"tell it",
-			word);
 	return 0;
 }
 
@@ -406,7 +398,7 @@ static int apply(const struct verb *verb, const struct given *given, int n, int 
 	o->verb = verb->name;
 	if (verb->bit == CALL)
 		return apply_call(n_words, words, o);
-	if (verb->bit == DIFF && take_generation(&n_words, words, o) != 0)
+	if (verb->bit == DIFF && parse_generation(n_words < 2 ? NULL : words[--n_words], o) != 0)
 		return EXIT_USAGE;
 	if (n_words > 1 && (verb->bit & (CAPABILITIES | STATUS)))
 		return usage_error("%s takes no object, got \"%s\"", verb->name, words[1]);

@@ -63,3 +63,21 @@ void page_ranges_sort(struct page_ranges *r)
 	}
 	r->n_items = n;
 }
+
+bool page_ranges_cut(const struct page_ranges *r, size_t *at, struct page_range *of,
+		     struct page_range *ret)
+{
+	uint64_t end = end_of(of), first, stop;
+
+	while (*at < r->n_items && end_of(&r->items[*at]) <= of->first)
+		(*at)++;
+	if (*at == r->n_items)
+		return false;
+	first = MAX(r->items[*at].first, of->first);
+	stop = MIN(end_of(&r->items[*at]), end);
+	if (first >= stop)
+		return false;
+	*ret = (struct page_range){first, stop - first};
+	*of = (struct page_range){stop, end - stop};
+	return true;
+}

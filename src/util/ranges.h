@@ -3,6 +3,7 @@
 
 /* Ranges of pages, gathered as they come and then put in order. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,3 +25,10 @@ int page_ranges_move(struct page_ranges *r, struct page_ranges *from);
 
 /* Puts them in order; those that touch or overlap become one. */
 void page_ranges_sort(struct page_ranges *r);
+
+/*
+ * The next part of `of` that is in the ranges, which are in order. Takes it, and what is before it,
+ * off `of`; *at, 0 at first, goes on from one `of` to the next. Returns false if there is none.
+ */
+bool page_ranges_cut(const struct page_ranges *r, size_t *at, struct page_range *of,
+		     struct page_range *ret);

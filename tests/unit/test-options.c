@@ -459,6 +459,8 @@ static void test_bad_combinations(void **state)
 		{"candidates 0:1:5 --direct", "candidates takes no --direct\n"},
 		{"candidates 0:1:5 --wait --unproven",
 		 "--wait and --unproven exclude each other\n"},
+		{"candidates 0:1:5 --idle --age=0", "--idle needs an --age of 1s at least\n"},
+		{"refaults 0:1:5 --idle", "refaults takes no --idle\n"},
 		{"candidates 0:1:5 --age=500ms",
 		 "--age=500ms: expected a time from 0s to 1h, in whole seconds\n"},
 		{"candidates 0:1:5 --age=2h", "--age=2h: expected a time"},

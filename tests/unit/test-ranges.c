@@ -57,11 +57,49 @@ static void test_to_the_end(void **state)
 	page_ranges_sort(&r);
 }
 
+/* Parts of what comes in order, against page by page. */
+static void test_cut(void **state)
+{
+	(void)state;
+	srand(10);
+	for (int i = 0; i < 2000; i++) {
+		bool in[PAGES + 1] = {0}, asked[PAGES + 1] = {0}, got[PAGES + 1] = {0};
+		struct page_ranges r = {0};
+		size_t at = 0;
+
+		for (uint64_t page = (uint64_t)(rand() % 20); page < PAGES; page++) {
+			uint64_t count = (uint64_t)(rand() % 20) + 1;
+
+			count = MIN(count, PAGES - page);
+			assert_int_equal(page_ranges_add(&r, page, count), 0);
+			memset(in + page, true, count);
+			page += count + (uint64_t)(rand() % 20);
+		}
+		for (uint64_t page = (uint64_t)(rand() % 30); page < PAGES;) {
+			struct page_range of = {page, (uint64_t)(rand() % 40)}, part;
+
+			of.count = MIN(of.count, PAGES - page);
+			memset(asked + page, true, of.count);
+			page += of.count + (uint64_t)(rand() % 3);
+			while (page_ranges_cut(&r, &at, &of, &part)) {
+				assert_true(part.count > 0);
+				for (uint64_t k = 0; k < part.count; k++)
+					assert_false(got[part.first + k]);
+				memset(got + part.first, true, part.count);
+			}
+		}
+		for (int k = 0; k < PAGES; k++)
+			assert_int_equal(got[k], in[k] && asked[k]);
+		page_ranges_done(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_to_the_end),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
