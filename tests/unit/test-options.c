@@ -120,6 +120,7 @@ static const struct {
 	{"--age", "=10min", "", "k"},
 	{"--wait", "", "", "k"},
 	{"--unproven", "", "", "k"},
+	{"--idle", "", "", "k"},
 	{"--interval", "=500ms", "", "m"},
 	{"--count", "=3", "", "mw"},
 	{"--by", "=unit", "", "m"},
