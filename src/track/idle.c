@@ -356,6 +356,7 @@ int idle_begin(const struct idle *t, const struct idle_target *target, struct id
 		idle_frames_done(&all);
 		return r;
 	}
+	idle_forget_translations();
 	*ret = all;
 	return 0;
 }

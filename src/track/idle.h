@@ -78,3 +78,12 @@ int idle_begin(const struct idle *t, const struct idle_target *target, struct id
  */
 int idle_end(const struct idle *t, const struct idle_target *target, struct idle_frames *marked,
 	     struct page_ranges *ret_watched, struct page_ranges *ret_idle);
+
+/*
+ * The kernel marks a page in page tables, and leaves it to processors to notice: one that uses a
+ * page all the time, and so never drops what it has read of the page table, does not. So the CPUs
+ * that we may run on are given other processes for a moment, of which each has an address space of
+ * its own, until they have to drop what they had. Where they have room for more (arm64, the address
+ * spaces of guests) that is in vain.
+ */
+void idle_forget_translations(void);
