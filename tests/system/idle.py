@@ -160,6 +160,21 @@ def accesses(service):
         guest.end()
 
 
+def busy(service):
+    """What a processor has no need to look up in the page table, for it never forgets it."""
+    pages = 256
+    guest = Guest("idle-busy", pages)
+    guest.map(pages)
+    try:
+        guest.do("write", *range(pages))
+        guest.do("spin", EACH)
+        time.sleep(0.5)
+        a = answer(service.watch(guest, EACH, "--unproven", "--json=short"), (3,))
+        compare(a, set(range(EACH)), set(range(EACH, pages)), "used all the time")
+    finally:
+        guest.end()
+
+
 def huge(service):
     """Of a large folio the first page alone has a bit. One that is put together meanwhile is another."""
     each, folios = 512, 6
@@ -278,7 +293,7 @@ def with_bitmap(names):
             if old:
                 with open(LRU_GEN, "w") as f:
                     f.write("n")
-            for scenario in accesses, huge, paged_out, not_mapped, interrupted, refusals:
+            for scenario in accesses, busy, huge, paged_out, not_mapped, interrupted, refusals:
                 if names and scenario.__name__ not in names:
                     continue
                 print(f"-- {scenario.__name__}", flush=True)

@@ -7,6 +7,7 @@ idle_guest.py NAME PAGES [FILE]: of a memfd of its own, or the one that FILE lea
 import ctypes
 import mmap
 import os
+import signal
 import sys
 
 PAGE = mmap.PAGESIZE
@@ -14,6 +15,7 @@ HUGE = 2 << 20
 PROT_NONE, PROT_RW = 0, 3
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS = 1, 2, 0x10, 0x20
 MADV_PAGEOUT, MADV_COLLAPSE = 21, 25
+PR_SET_PDEATHSIG = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -53,6 +55,17 @@ class Guest:
         for page in pages:
             os.pwrite(self.fd, b"w" * 100, page * PAGE + 50)
 
+    def spin(self, count):
+        """A child reads the first pages and does nothing else, on a processor that it does not leave."""
+        child = os.fork()
+        if child:
+            return child
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        while True:
+            for page in range(count):
+                self.memory[page * PAGE]
+
     def forget(self):
         """What the processor remembers of the page table: what it has there the kernel does not see used.
 
@@ -81,6 +94,7 @@ def main():
         "write": guest.write,
         "fileread": guest.file_read,
         "filewrite": guest.file_write,
+        "spin": guest.spin,
         "forget": guest.forget,
         "pageout": guest.page_out,
         "collapse": guest.collapse,
