@@ -18,10 +18,14 @@
 
 #define PAGEMAP_WORDS 4096
 
-/* The flags of a folio are looked at together, where it lies within so many frames; see
- * idle_heads_find() for larger ones. */
-#define BLOCK ((uint64_t)512)
-#define FLAG_WORDS (16 * BLOCK)
+/*
+ * A folio begins at a multiple of its size, which is so many frames at most; see idle_heads_find()
+ * for those that are larger.
+ */
+#define FOLIO ((uint64_t)512)
+/* Flags that are read at once; some that nobody asks for, rather than begin anew. */
+#define FLAG_WORDS (16 * FOLIO)
+#define FLAG_GAP 32
 
 /* Frames that are looked at and marked at once: some 10 ms pass in between. */
 #define SLICE ((size_t)65536)
@@ -226,26 +230,37 @@ static int write_words(int fd, uint64_t first, size_t n, const uint64_t *words)
 	return 0;
 }
 
-static uint64_t block_of(uint64_t frame)
+/* Frames close to each other, from number i on. Returns the number behind them. */
+static size_t next_stretch(const struct idle_frames *f, size_t i, uint64_t *ret_first,
+			   size_t *ret_n)
 {
-	return frame - frame % BLOCK;
-}
-
-/* Blocks without a gap in which frames are, from number i on. Returns the number behind them. */
-static size_t next_blocks(const struct idle_frames *f, size_t i, uint64_t *ret_first, size_t *ret_n)
-{
-	uint64_t first = block_of(f->items[i].frame), end = first + BLOCK;
+	uint64_t first = f->items[i].frame, end = first;
 
 	for (; i < f->n_items; i++) {
-		uint64_t block = block_of(f->items[i].frame);
+		uint64_t frame = f->items[i].frame;
 
-		if (block > end || block + BLOCK - first > FLAG_WORDS)
+		/* There must be room for what is before them. */
+		if (frame > end + FLAG_GAP || frame + FOLIO - first >= FLAG_WORDS)
 			break;
-		end = block + BLOCK;
+		end = frame + 1;
 	}
 	*ret_first = first;
 	*ret_n = end - first;
 	return i;
+}
+
+/* If they begin in the middle of a folio its head is looked for, unless it is known. */
+static int read_flags(const struct idle *t, const struct idle_heads *heads, uint64_t *first,
+		      size_t *n, uint64_t *flags)
+{
+	uint64_t before = *first % FOLIO;
+	int r = read_words(t->flags_fd, *first, *n, flags);
+
+	if (r < 0 || !(flags[0] & FRAME_COMPOUND_TAIL) || heads->next == *first)
+		return r;
+	*first -= before;
+	*n += before;
+	return read_words(t->flags_fd, *first, *n, flags);
 }
 
 /* Leaves frames in order, and heads in their place. */
@@ -258,9 +273,9 @@ static int find_heads(const struct idle *t, struct idle_frames *f)
 	idle_frames_sort_by_frame(f);
 	for (size_t i = 0; r >= 0 && i < f->n_items;) {
 		uint64_t first;
-		size_t n, next = next_blocks(f, i, &first, &n);
+		size_t n, next = next_stretch(f, i, &first, &n);
 
-		r = read_words(t->flags_fd, first, n, flags);
+		r = read_flags(t, &heads, &first, &n, flags);
 		if (r >= 0)
 			idle_heads_find(&heads, flags, first, n, f->items + i, next - i);
 		i = next;
