@@ -189,7 +189,8 @@ def huge(service):
             return
         p = service.watch(guest, 0, "--unproven", "--json=short")
         guest.do("read", 1 * each + 77)
-        guest.do("fileread", 2 * each + 300)
+        # newer kernels (7.2, not 6.12) see it only where the folio begins
+        guest.do("fileread", 2 * each)
         guest.do("write", 4 * each + 511)
         moved = guest.do("collapse", 5 * each, each) == 0
         check(moved, "pages move within the age")
