@@ -18,7 +18,8 @@ AGE = int(os.environ.get("SHMSTATE_IDLE_AGE", "4"))
 EACH = 16  # pages beside each other that are used alike: as many as the kernel maps at a fault
 BITMAP = "/sys/kernel/mm/page_idle/bitmap"
 LRU_GEN = "/sys/kernel/mm/lru_gen/enabled"
-HEAD, TAIL, IDLE = 1 << 15, 1 << 16, 1 << 25
+DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
+TAIL, IDLE = 1 << 16, 1 << 25
 SWAP = len(open("/proc/swaps").readlines()) > 1
 wrong = compared = missed = 0
 
@@ -100,9 +101,15 @@ class Service:
         self.process.wait()
 
 
+class Late(Exception):
+    """What was to be done was not done within the age, on a machine that has much else to do."""
+
+
 def answer(p, codes=(0,)):
-    check(time.monotonic() < p.marked + AGE - 0.5, "what was to be done was done within the age")
+    late = time.monotonic() > p.marked + AGE - 0.7
     out, err = p.communicate()
+    if late:
+        raise Late
     check(p.returncode in codes, f"exit status {p.returncode}: {err.strip()!r}")
     if p.returncode not in codes:
         raise RuntimeError("no answer")
@@ -275,14 +282,51 @@ def refused(service, message, **how):
         guest.end()
 
 
+def put(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def damon(service):
+    """Let it look at a process of ours: nobody else uses it, or this test would not run."""
+    guest = Guest("idle-damon", 16)
+    guest.map(16)
+    try:
+        put(f"{DAMON}/nr_kdamonds", "1")
+        for name, text in (
+            ("nr_contexts", "1"),
+            ("0/operations", "vaddr"),
+            ("0/targets/nr_targets", "1"),
+            ("0/targets/0/pid_target", str(guest.pid)),
+        ):
+            put(f"{DAMON}/0/contexts/{name}", text)
+        put(f"{DAMON}/0/state", "on")
+        refused(service, "DAMON runs")
+    finally:
+        put(f"{DAMON}/0/state", "off")
+        put(f"{DAMON}/nr_kdamonds", "0")
+        guest.end()
+
+
 def refusals(service):
     refused(service, "for root only", user=65534, group=65534, extra_groups=())
     if os.path.exists(LRU_GEN):
-        with open(LRU_GEN, "w") as f:
-            f.write("y")
+        put(LRU_GEN, "y")
         refused(service, "the multi-gen LRU is on")
-        with open(LRU_GEN, "w") as f:
-            f.write("n")
+        put(LRU_GEN, "n")
+    if os.path.exists(DAMON) and open(f"{DAMON}/nr_kdamonds").read().strip() == "0":
+        damon(service)
+
+
+def run(scenario, service):
+    global AGE
+    for _ in range(3):
+        try:
+            return scenario(service)
+        except Late:
+            AGE *= 2
+            print(f"again, with an age of {AGE} s: this machine was too slow", flush=True)
+    check(False, "this machine is too slow")
 
 
 def with_bitmap(names):
@@ -292,18 +336,16 @@ def with_bitmap(names):
         service = Service(folder)
         try:
             if old:
-                with open(LRU_GEN, "w") as f:
-                    f.write("n")
+                put(LRU_GEN, "n")
             for scenario in accesses, busy, huge, paged_out, not_mapped, interrupted, refusals:
                 if names and scenario.__name__ not in names:
                     continue
                 print(f"-- {scenario.__name__}", flush=True)
-                scenario(service)
+                run(scenario, service)
         finally:
             service.end()
             if old:
-                with open(LRU_GEN, "w") as f:
-                    f.write(old)
+                put(LRU_GEN, old)
     print(f"of those that were not used, {missed} left out")
 
 
