@@ -111,74 +111,90 @@ static int make_file(const void *content, size_t size)
 	return fd;
 }
 
-static uint64_t random_frame(int spread)
+/* RAM made up: folios of any size, and pages of some that are asked for. */
+static struct {
+	uint64_t flags[FRAMES], heads[FRAMES];
+	uint64_t bits[FRAMES / 64], expected[FRAMES / 64];
+	bool asked[FRAMES];
+} ram;
+
+static void make_folios(void)
 {
-	return (uint64_t)(rand() % spread) * (uint64_t)(FRAMES / spread);
+	for (size_t i = 0; i < FRAMES;) {
+		size_t n = (size_t)1 << rand() % 10;
+
+		n = i % n == 0 && rand() % 4 == 0 ? n : 1;
+		for (size_t k = 0; k < n; k++) {
+			ram.flags[i + k] = k ? FRAME_COMPOUND_TAIL : FRAME_COMPOUND_HEAD;
+			ram.heads[i + k] = i;
+		}
+		if (n == 1)
+			ram.flags[i] = 0;
+		i += n;
+	}
 }
 
-/*
- * Folios of any size; some pages of some of them. Just the heads of these are marked; of those that
- * are not accessed, all that was asked for is told.
- */
+/* Pages are in any frames: in all, or in some that lie apart. */
+static void ask_for_some(struct idle_frames *f)
+{
+	int spread = 1 << (rand() % 6 + 7);
+
+	for (int n = rand() % 600; n > 0; n--)
+		ram.asked[rand() % spread * (FRAMES / spread)] = true;
+	for (uint64_t i = 0; i < FRAMES; i++) {
+		uint64_t head = ram.heads[i];
+
+		if (!ram.asked[i])
+			continue;
+		add(f, FRAMES - i, i);
+		ram.expected[head / 64] |= UINT64_C(1) << head % 64;
+	}
+}
+
+/* All pages whose folios' bits are set, in order; page N is in the N-th frame from the end. */
+static void check_kept(const struct idle_frames *f)
+{
+	size_t k = 0;
+
+	for (size_t i = FRAMES; i-- > 0;) {
+		uint64_t head = ram.heads[i];
+
+		if (!ram.asked[i] || !(ram.bits[head / 64] >> head % 64 & 1))
+			continue;
+		assert_true(k < f->n_items);
+		assert_int_equal(f->items[k++].page, FRAMES - i);
+	}
+	assert_int_equal(k, f->n_items);
+}
+
+/* Just the heads are marked; of those that are not accessed, all that was asked for is told. */
 static void test_mark_and_keep(void **state)
 {
-	static uint64_t flags[FRAMES], heads[FRAMES], bits[FRAMES / 64], expected[FRAMES / 64];
-
 	(void)state;
 	srand(5);
 	for (int run = 0; run < RUNS; run++) {
 		struct idle t = IDLE_CLOSED;
-		struct idle_frames f = {0}, marked = {0};
-		bool asked[FRAMES] = {0};
+		struct idle_frames f = {0}, kept = {0};
 
-		memset(flags, 0, sizeof(flags));
-		memset(bits, 0, sizeof(bits));
-		memset(expected, 0, sizeof(expected));
-		for (size_t i = 0; i < FRAMES;) {
-			size_t n = (size_t)1 << rand() % 10, k;
-
-			n = i % n == 0 && rand() % 4 == 0 ? n : 1;
-			for (k = 0; k < n; k++)
-				flags[i + k] = n == 1 ? 0
-					       : k    ? FRAME_COMPOUND_TAIL
-						      : FRAME_COMPOUND_HEAD;
-			for (k = 0; k < n; k++)
-				heads[i + k] = i;
-			i += n;
-		}
-		for (int n = rand() % 600, spread = 1 << (rand() % 6 + 7); n > 0; n--)
-			asked[random_frame(spread)] = true;
-		/* Pages are in any frames. */
-		for (uint64_t i = 0; i < FRAMES; i++) {
-			if (!asked[i])
-				continue;
-			add(&f, FRAMES - i, i);
-			add(&marked, FRAMES - i, i);
-			expected[heads[i] / 64] |= UINT64_C(1) << heads[i] % 64;
-		}
-		t.bitmap_fd = make_file(bits, sizeof(bits));
-		t.flags_fd = make_file(flags, sizeof(flags));
+		memset(&ram, 0, sizeof(ram));
+		make_folios();
+		ask_for_some(&f);
+		for (size_t i = 0; i < f.n_items; i++)
+			add(&kept, f.items[i].page, f.items[i].frame);
+		t.bitmap_fd = make_file(ram.bits, sizeof(ram.bits));
+		t.flags_fd = make_file(ram.flags, sizeof(ram.flags));
 		assert_int_equal(idle_mark(&t, &f), 0);
-		assert_int_equal(pread(t.bitmap_fd, bits, sizeof(bits), 0), sizeof(bits));
-		assert_memory_equal(bits, expected, sizeof(bits));
-		/* Every third word of the bitmap was accessed. */
+		assert_int_equal(pread(t.bitmap_fd, ram.bits, sizeof(ram.bits), 0),
+				 sizeof(ram.bits));
+		assert_memory_equal(ram.bits, ram.expected, sizeof(ram.bits));
 		for (size_t i = 0; i < FRAMES / 64; i += 3)
-			bits[i] = 0;
-		assert_int_equal(pwrite(t.bitmap_fd, bits, sizeof(bits), 0), sizeof(bits));
-		assert_int_equal(idle_keep(&t, &marked), 0);
-		for (size_t i = 0, k = 0; i < FRAMES; i++) {
-			uint64_t frame = FRAMES - 1 - i;
-
-			if (!asked[frame] || heads[frame] / 64 % 3 == 0)
-				continue;
-			assert_true(k < marked.n_items);
-			assert_int_equal(marked.items[k++].page, FRAMES - frame);
-			asked[frame] = false;
-		}
-		for (size_t i = 0; i < FRAMES; i++)
-			assert_true(!asked[i] || heads[i] / 64 % 3 == 0);
+			ram.bits[i] = 0;
+		assert_int_equal(pwrite(t.bitmap_fd, ram.bits, sizeof(ram.bits), 0),
+				 sizeof(ram.bits));
+		assert_int_equal(idle_keep(&t, &kept), 0);
+		check_kept(&kept);
 		idle_frames_done(&f);
-		idle_frames_done(&marked);
+		idle_frames_done(&kept);
 		idle_close(&t);
 	}
 }
