@@ -209,11 +209,14 @@ struct cpumask {
 
 static __always_inline __u64 word_at(const void *address)
 {
-	struct cpumask *words = READABLE(address, struct cpumask);
-	__u64 word = 0;
+	__u64 word;
 
-	if (HAVE_CAST)
+	if (HAVE_CAST) {
+		struct cpumask *words = READABLE(address, struct cpumask);
+
 		return words->bits[0];
+	}
+	word = 0;
 	bpf_probe_read_kernel(&word, sizeof(word), address);
 	return word;
 }
@@ -407,13 +410,20 @@ static __always_inline bool_t flags_are_large(unsigned long flags)
 }
 
 /* Of a folio by the pointer that a program was given, which may be followed. */
-static __always_inline __u64 folio_pages(const struct folio *folio)
+static __always_inline bool_t folio_is_large(const struct folio *folio)
 {
 	const struct folio___6_18 *wrapped = (const void *)folio;
+
+	return flags_are_large(bpf_core_field_exists(folio->flags) ? folio->flags
+								   : wrapped->flags.f);
+}
+
+static __always_inline __u64 folio_pages(const struct folio *folio)
+{
 	const struct folio___pages *pages = (const void *)folio;
 	const struct folio___folio_pages *folio_pages = (const void *)folio;
 
-	if (!flags_are_large(bpf_core_field_exists(folio->flags) ? folio->flags : wrapped->flags.f))
+	if (!folio_is_large(folio))
 		return 1;
 	if (bpf_core_field_exists(pages->_nr_pages))
 		return pages->_nr_pages;

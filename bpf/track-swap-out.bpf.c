@@ -78,7 +78,7 @@ static __always_inline bool_t continues_run(struct track_batch *b, const struct 
 	__u64 index = folio->index, epoch = *(volatile __u64 *)&b->epoch;
 
 	barrier();
-	if (index == 0 || index != b->next || folio_pages(folio) != 1)
+	if (index == 0 || index != b->next || folio_is_large(folio))
 		return 0;
 	/* Without a node it is a run of whatever belongs to none. */
 	if (b->node && entry_in_last_node(b, index) != folio_entry(folio))
@@ -128,7 +128,7 @@ static __always_inline bool_t is_anonymous(const struct folio *folio)
  * page cache again, and that is how it is known. Where not all are known that are watched, what may
  * be theirs is told to all; a page of a file system passes for such a one.
  */
-static __always_inline void put_brought_back(struct track_batch *b, const struct folio *folio)
+static __noinline void put_brought_back(struct track_batch *b, const struct folio *folio)
 {
 	__u64 index = folio->index, count = folio_pages(folio);
 
@@ -149,12 +149,12 @@ static __always_inline void put_brought_back(struct track_batch *b, const struct
 }
 
 /* One that has left its page cache: its entry stands there. */
-static __always_inline void put_out(struct track_batch *b, const struct folio *folio)
+static __noinline void put_out(struct track_batch *b, const struct folio *folio)
 {
 	__u64 index = folio->index, entry = folio_entry(folio), count = folio_pages(folio);
 
 	end_run(b);
-	if (last_node_is_near(b) && b->node_page == index >> XA_CHUNK_SHIFT &&
+	if (b->node && last_node_is_near(b) && b->node_page == index >> XA_CHUNK_SHIFT &&
 	    entry_in_last_node(b, index) == entry) {
 		put_matched(b, b->node_near, index, count);
 		return;
@@ -184,8 +184,8 @@ static __always_inline void put_out(struct track_batch *b, const struct folio *f
 }
 
 /*
- * Anonymous memory and files of file systems are still what they were when they are written. (No
- * functions of its own: where the processor is kept from speculating each return costs.)
+ * Anonymous memory and files of file systems are still what they were when they are written. (What
+ * is rare is in functions of its own, so that the rest lies close together.)
  */
 SEC("tp_btf/mm_vmscan_write_folio")
 int track_swap_out(__u64 *ctx)

@@ -126,9 +126,13 @@ static __always_inline void put(struct track_batch *b, enum track_writer writer,
 /* Which of near[] it was is told only if that is what it still is. */
 static __always_inline void end_run(struct track_batch *b)
 {
-	__u64 run = b->run, first = b->run_first, next = b->next,
-	      k = MASKED(run - 1, TRACK_NEAR - 1);
+	__u64 next = b->next, run, first, k;
 
+	if (next == 0)
+		return;
+	run = b->run;
+	first = b->run_first;
+	k = MASKED(run - 1, TRACK_NEAR - 1);
 	if (run && next > first) {
 		if (run <= TRACK_NEAR && b->near[k] == b->run_inode)
 			b->pages[k] += next - first;

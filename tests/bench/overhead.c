@@ -3,7 +3,7 @@
 /*
  * overhead SWAP MIB RUNS - what being watched costs memory that goes out to a swap and comes back.
  * In each run an object is paged out and touched again, piece by piece, with something else
- * attached at each: neighbours have all ways in turn, and which begins changes from run to run. A
+ * attached at each: of neighbours each has another way, in an order that changes all the time. A
  * cost is the difference between two ways within a run. Times are those of the thread on the CPU,
  * which what else runs here changes least; wall time is printed besides. SWAP is a name to print.
  */
@@ -13,11 +13,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "probe/walker.h"
 #include "track/events.h"
@@ -209,6 +212,17 @@ static void add_told(void *context, const struct event *event)
 
 typedef void (*work_fn)(char *piece, size_t page_size);
 
+/*
+ * Detaching leaves the kernel things to free when nobody can use them any more: what comes next
+ * would pay for it, and it comes in the same order always.
+ */
+static void wait_for_the_rest(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
+			usleep(20000);
+}
+
 static int run_piece(struct bench *b, enum way way, char *piece, work_fn work, struct piece *ret)
 {
 	double cpu, wall;
@@ -223,6 +237,7 @@ static int run_piece(struct bench *b, enum way way, char *piece, work_fn work, s
 		r = start(b, way);
 	if (r < 0)
 		return r;
+	wait_for_the_rest();
 	cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
 	wall = now_ns(CLOCK_MONOTONIC);
 	work(piece, b->page_size);
@@ -322,17 +337,29 @@ static void add_run(struct times *times, unsigned run, pieces_t pieces, size_t n
 	}
 }
 
+/* Each way once, in an order that changes, so that none always comes after the same one. */
+static void shuffle(enum way order[WAY_MAX])
+{
+	for (int i = 0; i < WAY_MAX; i++) {
+		int k = (int)(random() % (i + 1));
+
+		order[i] = order[k];
+		order[k] = (enum way)i;
+	}
+}
+
 static int run_object(struct bench *b, struct times *times, unsigned run, work_fn work)
 {
 	static pieces_t pieces;
 	size_t groups = MIN(b->pages / PIECE_PAGES, (uint64_t)PIECES_MAX) / WAY_MAX;
+	enum way order[WAY_MAX];
 	int r = 0;
 
 	for (size_t i = 0; i < groups * WAY_MAX && r >= 0; i++) {
-		enum way way = (enum way)((i + i / WAY_MAX + run) % WAY_MAX);
-
-		r = run_piece(b, way, b->map + i * PIECE_PAGES * b->page_size, work,
-			      &pieces[way][i / WAY_MAX]);
+		if (i % WAY_MAX == 0)
+			shuffle(order);
+		r = run_piece(b, order[i % WAY_MAX], b->map + i * PIECE_PAGES * b->page_size, work,
+			      &pieces[order[i % WAY_MAX]][i / WAY_MAX]);
 	}
 	if (r >= 0)
 		add_run(times, run, pieces, groups);
