@@ -117,7 +117,7 @@ def add_up(what, settings, drop=None, **parameters):
             for _ in range(ROUNDS):
                 for _ in range(OPERATIONS):
                     memory.do_something()
-                    time.sleep(0.02)
+                    time.sleep(random.uniform(0, 0.02))
                 good += agree(service, told, memory, **parameters)
             check(good == ROUNDS and not told.wrong, f"{what}: {good} of {ROUNDS} rounds agree")
             print(f"  {good} of {ROUNDS} rounds of {OPERATIONS} operations: {told.events}, "
