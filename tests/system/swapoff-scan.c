@@ -5,11 +5,13 @@
  * core stays there, for there is nowhere else to go; and as many pages have swap entries as smaps
  * counts, between before the scan and after it. (The kernel counts a folio down after it has put
  * it into the page cache.) And the walk never says "swapped" of a page that was in the swap cache
- * and came from there into the page cache under its eyes: nothing was reclaimed meanwhile.
+ * and came from there into the page cache under its eyes: nothing was reclaimed meanwhile. (What
+ * DAMON takes out of the swap cache is counted nowhere; so where it does such a page is none.)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +39,9 @@ struct object {
 	unsigned char *seen;   /* in core, by an earlier scan */
 	unsigned char *cached; /* in the swap cache, by an earlier scan */
 	uint64_t steals;       /* what was reclaimed before that */
+	bool damon;            /* it pages out here, */
+	uint64_t stolen;       /* and these, it seems, */
+	uint64_t out;          /* of which mincore then said that they are not in core */
 	uint64_t compared;
 	uint64_t wrong;
 	uint64_t unknown;
@@ -159,6 +164,40 @@ static uint64_t count_steals(void)
 	return sum;
 }
 
+static bool damon_pages_out(void)
+{
+	glob_t found;
+	bool does = false;
+
+	if (glob("/sys/kernel/mm/damon/admin/kdamonds/*/contexts/*/schemes/*/action", GLOB_NOSORT,
+		 NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && !does; i++) {
+		FILE *file = fopen(found.gl_pathv[i], "re");
+		char action[32] = "";
+
+		does = file && fgets(action, sizeof(action), file) &&
+		       strcmp(action, "pageout\n") == 0;
+		if (file)
+			fclose(file);
+	}
+	globfree(&found);
+	return does;
+}
+
+static void note_stolen(struct object *o, uint64_t page)
+{
+	unsigned char core = 0;
+	void *map = mmap(NULL, o->page_size, PROT_NONE, MAP_SHARED, o->fd,
+			 (off_t)(page * o->page_size));
+
+	if (map == MAP_FAILED || mincore(map, o->page_size, &core) < 0)
+		die("mincore: %s", strerror(errno));
+	munmap(map, o->page_size);
+	o->stolen++;
+	o->out += !(core & 1);
+}
+
 static void check_cached(struct object *o, const char *probe, const struct snapshot *s)
 {
 	uint64_t steals = count_steals();
@@ -167,7 +206,9 @@ static void check_cached(struct object *o, const char *probe, const struct snaps
 	for (uint64_t page = 0; page < o->pages; page++) {
 		enum page_state state = state_map_get(&s->map, page);
 
-		if (o->cached[page] && !reclaimed && state == PAGE_SWAPPED)
+		if (o->cached[page] && !reclaimed && state == PAGE_SWAPPED && o->damon)
+			note_stolen(o, page);
+		else if (o->cached[page] && !reclaimed && state == PAGE_SWAPPED)
 			complain(o, probe, page,
 				 "was in the swap cache, and nothing was reclaimed");
 		o->cached[page] = state == PAGE_SWAP_CACHE;
@@ -268,8 +309,10 @@ static int run(struct object *o, const char *swap, const char *dir)
 			return 77;
 		}
 	o->may_go_out = count_swaps() > 1;
+	o->damon = damon_pages_out();
 	make(o, dir);
-	/* khugepaged would fill holes of large folios, through a mapping that entries() has just then. */
+	/* khugepaged would fill holes of large folios, through a mapping that entries() has just
+	 * then. */
 	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0)
 		die("PR_SET_THP_DISABLE: %s", strerror(errno));
 	swapped = entries(o);
@@ -289,6 +332,10 @@ static int run(struct object *o, const char *swap, const char *dir)
 	       " compared, %" PRIu64 " unknown, %" PRIu64 " wrong\n",
 	       dir ? "large folios" : "memfd", swapped, o->scans, o->under_way, o->compared,
 	       o->unknown, o->wrong);
+	if (o->stolen > 0)
+		printf("%" PRIu64 " left the swap cache, by DAMON as it seems; mincore has %" PRIu64
+		       " of them not in core\n",
+		       o->stolen, o->out);
 	free(o->seen);
 	free(o->cached);
 	return o->wrong > 0;
